@@ -1,0 +1,204 @@
+//! What a dispatch can fail with.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use crate::aggregate::CannotApply;
+use crate::command::ValidationErrors;
+use crate::event::{CommandId, StreamId, Version};
+use crate::store::StoreError;
+
+/// A boxed error.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Says why a dispatch did not succeed. All but [`Uncertain`](Self::Uncertain) and
+/// [`OutcomeUnknown`](Self::OutcomeUnknown) mean: nothing was stored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DispatchError<E> {
+    /// The domain's own error: the handler refused the command.
+    #[error(transparent)]
+    Domain(E),
+    /// Fields of the command break their rules; all of them are listed.
+    #[error("the command is not valid: {0}")]
+    Validation(ValidationErrors),
+    /// A command that came as JSON could not be read.
+    #[error("command `{command}` could not be read at `{field}`: {reason}")]
+    Malformed {
+        /// The command's name.
+        command: String,
+        /// The path of the field, `.` for the command as a whole.
+        field: String,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// No command of the application has this name.
+    #[error("no command is called `{command}`{}", .similar.as_ref().map(|name| format!("; there is `{name}`")).unwrap_or_default())]
+    UnknownCommand {
+        /// The name that was asked for.
+        command: String,
+        /// A command with a similar name.
+        similar: Option<&'static str>,
+    },
+    /// The command changes an aggregate that does not exist.
+    #[error("`{stream}` does not exist")]
+    NotFound {
+        /// The aggregate's stream.
+        stream: StreamId,
+    },
+    /// The command creates an aggregate that exists.
+    #[error("`{stream}` exists already")]
+    AlreadyExists {
+        /// The aggregate's stream.
+        stream: StreamId,
+    },
+    /// Others kept changing the aggregate; or it is not at the version the caller expects. Load and dispatch again.
+    #[error("`{stream}` was changed by others: expected version {expected}, found {actual}")]
+    Conflict {
+        /// The aggregate's stream.
+        stream: StreamId,
+        /// The version the decision was made on, or the caller's.
+        expected: Version,
+        /// The version that is stored.
+        actual: Version,
+    },
+    /// A key that must be unique is taken.
+    #[error("the key is taken in the set `{set}`")]
+    Claimed {
+        /// The set.
+        set: String,
+    },
+    /// The idempotency key was used for another command.
+    #[error("the idempotency key `{key}` was used for another command, `{command}`")]
+    IdempotencyKeyReused {
+        /// The key.
+        key: String,
+        /// The name of the command that used it.
+        command: String,
+    },
+    /// An event that the handler decided does not fit the aggregate, or applying it panicked.
+    #[error(transparent)]
+    CannotApply(CannotApply),
+    /// The handler panicked.
+    #[error("the handler of `{command}` panicked: {message}")]
+    HandlerPanicked {
+        /// The command's name.
+        command: &'static str,
+        /// The panic's message.
+        message: String,
+    },
+    /// An event, an output or the command's id is larger than the limit, or cannot be written as JSON.
+    #[error("`{what}` cannot be stored: {reason}")]
+    NotStorable {
+        /// What cannot be stored.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// The dispatch did not reach the store within the caller's time-out.
+    #[error("the command did not reach the store within {after:?}; nothing was stored")]
+    TimedOut {
+        /// The caller's time-out.
+        after: Duration,
+    },
+    /// The line in front of the aggregate or the store stayed full.
+    #[error("too many commands are waiting; nothing was stored, try again later")]
+    Overloaded,
+    /// A layer around dispatch refused the command.
+    #[error("a layer refused the command: {0}")]
+    Refused(BoxError),
+    /// The store could not be used.
+    #[error("nothing was stored: {0}")]
+    Unavailable(StoreError),
+    /// The caller's time-out passed while the store had the command. Dispatch it again with the same idempotency key to
+    /// learn what became of it.
+    #[error("the answer to command {command_id} did not come in time; it may be stored")]
+    OutcomeUnknown {
+        /// The dispatch.
+        command_id: CommandId,
+    },
+    /// The store could not find out whether the commit is stored. Dispatch it again with the same idempotency key to
+    /// learn what became of it.
+    #[error("whether command {command_id} was stored could not be found out: {reason}")]
+    Uncertain {
+        /// The dispatch.
+        command_id: CommandId,
+        /// What happened.
+        reason: String,
+    },
+}
+
+impl<E> DispatchError<E> {
+    /// Tells whether others changed the aggregate meanwhile.
+    #[must_use]
+    pub const fn is_conflict(&self) -> bool {
+        matches!(self, Self::Conflict { .. })
+    }
+
+    /// Tells whether the same dispatch may succeed later and nothing of it was stored.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Conflict { .. } | Self::Overloaded | Self::TimedOut { .. } => true,
+            Self::Unavailable(error) => error.is_retryable(),
+            _ => false,
+        }
+    }
+
+    /// Gives the domain's own error, if it is that.
+    #[must_use]
+    pub const fn domain(&self) -> Option<&E> {
+        match self {
+            Self::Domain(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Changes the domain's own error and keeps all others.
+    pub fn map_domain<F>(self, change: impl FnOnce(E) -> F) -> DispatchError<F> {
+        match self {
+            Self::Domain(error) => DispatchError::Domain(change(error)),
+            Self::Validation(errors) => DispatchError::Validation(errors),
+            Self::Malformed { command, field, reason } => DispatchError::Malformed { command, field, reason },
+            Self::UnknownCommand { command, similar } => DispatchError::UnknownCommand { command, similar },
+            Self::NotFound { stream } => DispatchError::NotFound { stream },
+            Self::AlreadyExists { stream } => DispatchError::AlreadyExists { stream },
+            Self::Conflict { stream, expected, actual } => DispatchError::Conflict { stream, expected, actual },
+            Self::Claimed { set } => DispatchError::Claimed { set },
+            Self::IdempotencyKeyReused { key, command } => DispatchError::IdempotencyKeyReused { key, command },
+            Self::CannotApply(error) => DispatchError::CannotApply(error),
+            Self::HandlerPanicked { command, message } => DispatchError::HandlerPanicked { command, message },
+            Self::NotStorable { what, reason } => DispatchError::NotStorable { what, reason },
+            Self::TimedOut { after } => DispatchError::TimedOut { after },
+            Self::Overloaded => DispatchError::Overloaded,
+            Self::Refused(error) => DispatchError::Refused(error),
+            Self::Unavailable(error) => DispatchError::Unavailable(error),
+            Self::OutcomeUnknown { command_id } => DispatchError::OutcomeUnknown { command_id },
+            Self::Uncertain { command_id, reason } => DispatchError::Uncertain { command_id, reason },
+        }
+    }
+}
+
+/// The domain's own error where its type is not known: of a command dispatched by name or as an enum.
+#[derive(Debug)]
+pub struct AnyDomainError(pub BoxError);
+
+impl std::fmt::Display for AnyDomainError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StdError for AnyDomainError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source()
+    }
+}
+
+impl AnyDomainError {
+    /// Gives the error as its own type, if it is that.
+    #[must_use]
+    pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
+        self.0.downcast_ref()
+    }
+}

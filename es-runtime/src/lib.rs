@@ -1,0 +1,15 @@
+//! Event-sourced domains, declared in Rust.
+
+extern crate self as es_runtime;
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+pub mod aggregate;
+pub mod app;
+pub mod command;
+pub mod error;
+pub mod event;
+pub mod handler;
+pub mod store;
+pub(crate) use __private as private;

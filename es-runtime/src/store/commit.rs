@@ -1,0 +1,177 @@
+//! What is handed to a store, and what comes back.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use tokio::sync::oneshot;
+
+use super::AppendError;
+use crate::event::{Claim, EventId, EventName, GlobalPosition, Metadata, StreamId, Version};
+
+/// An event before it is stored.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    /// The event's id.
+    pub id: EventId,
+    /// The stored name.
+    pub name: EventName,
+    /// The version of the event's schema.
+    pub schema_version: u32,
+    /// The event's fields as JSON.
+    pub body: Bytes,
+}
+
+/// Everything that one command changes, all of it or nothing.
+#[derive(Clone, Debug)]
+pub struct NewCommit {
+    /// The stream that is appended to.
+    pub stream: StreamId,
+    /// The version the decision was made on; [`Version::NONE`] for a new stream.
+    pub expected: Version,
+    /// The events, in their order. None: the commit only confirms the expected version.
+    pub events: Vec<NewEvent>,
+    /// What is stored beside each event.
+    pub metadata: Arc<Metadata>,
+    /// The time of the commit.
+    pub recorded_at: DateTime<Utc>,
+    /// The unique keys the events claim and free, in their order.
+    pub claims: Vec<Claim>,
+    /// What the ledger remembers, if the caller gave a key.
+    pub ledger: Option<Box<LedgerEntry>>,
+    /// The state after the events, if it is time to store one.
+    pub snapshot: Option<Box<NewSnapshot>>,
+    /// The decisions this one stands on.
+    pub chain: DecisionChain,
+}
+
+/// An entry for the ledger.
+#[derive(Clone, Debug)]
+pub struct LedgerEntry {
+    /// The caller's key, unique in the stream's tenant.
+    pub key: String,
+    /// The command's name.
+    pub command: String,
+    /// A hash of the command.
+    pub hash: [u8; 32],
+    /// The handler's answer as JSON.
+    pub output: Bytes,
+}
+
+/// An entry of the ledger, with what its command did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerRecord {
+    /// The command's name.
+    pub command: String,
+    /// A hash of the command.
+    pub hash: [u8; 32],
+    /// The handler's answer as JSON.
+    pub output: Bytes,
+    /// The stream that was appended to.
+    pub stream: StreamId,
+    /// What was committed.
+    pub committed: Committed,
+    /// The ids of the events, in their order.
+    pub events: Vec<EventId>,
+}
+
+/// A state to be stored.
+#[derive(Clone, Debug)]
+pub struct NewSnapshot {
+    /// What a program's state must match to read it.
+    pub fingerprint: u64,
+    /// The state.
+    pub state: Bytes,
+}
+
+/// What a store says of a durable commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The stream's version after the commit.
+    pub version: Version,
+    /// The position of the commit's last event; [`GlobalPosition::START`] for a commit without events.
+    pub position: GlobalPosition,
+}
+
+/// Ties together decisions that stand on each other before they are stored.
+///
+/// A command may be decided on a state whose last events are still on their way to the store. All commits of such a run
+/// share a chain. When one fails, those behind it must not be stored, even where their expected version happens to fit by
+/// then, because they were decided on something that never happened.
+///
+/// Cloning gives the same chain.
+#[derive(Clone, Debug, Default)]
+pub struct DecisionChain(Arc<AtomicBool>);
+
+impl DecisionChain {
+    /// Begins a chain.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Marks the chain: nothing of it may be stored any more.
+    pub fn break_off(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Tells whether a decision of the chain failed.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Resolves when the fate of a commit is known.
+#[derive(Debug)]
+pub struct CommitTicket(Ticket);
+
+#[derive(Debug)]
+enum Ticket {
+    Ready(Option<Result<Committed, AppendError>>),
+    Waiting(oneshot::Receiver<Result<Committed, AppendError>>),
+}
+
+/// The store's end of a [`CommitTicket`].
+#[derive(Debug)]
+pub struct TicketSender(oneshot::Sender<Result<Committed, AppendError>>);
+
+impl TicketSender {
+    /// Answers. Whether somebody still waits does not matter: the commit is what it is.
+    pub fn answer(self, result: Result<Committed, AppendError>) {
+        let _nobody_waits = self.0.send(result);
+    }
+}
+
+impl CommitTicket {
+    /// Makes a ticket whose fate is known already.
+    #[must_use]
+    pub const fn ready(result: Result<Committed, AppendError>) -> Self {
+        Self(Ticket::Ready(Some(result)))
+    }
+
+    /// Makes a ticket and the end that answers it.
+    #[must_use]
+    pub fn pair() -> (TicketSender, Self) {
+        let (sender, receiver) = oneshot::channel();
+        (TicketSender(sender), Self(Ticket::Waiting(receiver)))
+    }
+}
+
+impl Future for CommitTicket {
+    type Output = Result<Committed, AppendError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Ticket::Ready(result) => Poll::Ready(result.take().unwrap_or_else(|| Err(AppendError::lost()))),
+            // A sender that is gone without an answer: the writer died with the commit in its hands.
+            Ticket::Waiting(receiver) => {
+                Pin::new(receiver).poll(cx).map(|answer| answer.unwrap_or_else(|_| Err(AppendError::lost())))
+            }
+        }
+    }
+}

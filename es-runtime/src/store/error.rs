@@ -1,0 +1,126 @@
+//! What can go wrong in a store.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::LedgerRecord;
+use crate::event::{DecodeError, StreamId, Version};
+
+/// Says why a store could not read or begin to write. Nothing was stored.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The store could not be reached or gave up for now.
+    #[error("the store is unavailable: {reason}")]
+    Unavailable {
+        /// What was tried and what happened.
+        reason: String,
+        /// The error underneath.
+        #[source]
+        source: Option<Arc<dyn Error + Send + Sync>>,
+    },
+    /// Another process held the database's write lock for too long.
+    #[error("the database is locked by another process for more than {waited:?}; nothing was stored, try again")]
+    Locked {
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The disk is full.
+    #[error("the disk is full; nothing was stored: {reason}")]
+    Full {
+        /// What the store said.
+        reason: String,
+    },
+    /// The database cannot be written.
+    #[error("the database is read-only; nothing was stored: {reason}")]
+    ReadOnly {
+        /// What the store said.
+        reason: String,
+    },
+    /// Something in the store is damaged.
+    #[error("damaged data in the store at {place}: {reason}")]
+    Damaged {
+        /// Where: table, stream, version, position.
+        place: String,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// The database was written by a newer program.
+    #[error("the database has schema version {found}, this program knows versions up to {known}; use a newer program")]
+    NewerSchema {
+        /// The database's schema version.
+        found: i64,
+        /// The newest that this program knows.
+        known: i64,
+    },
+    /// A stored event does not decode.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl StoreError {
+    /// Tells whether the same call may succeed later.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Locked { .. } | Self::Full { .. })
+    }
+}
+
+/// Says why a commit was not stored. All but [`Uncertain`](Self::Uncertain) mean: nothing of it is there.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// The stream is not at the expected version.
+    #[error("stream `{stream}` is at version {actual}, not at the expected version {expected}")]
+    Conflict {
+        /// The stream.
+        stream: StreamId,
+        /// What the decision was made on.
+        expected: Version,
+        /// What is stored.
+        actual: Version,
+    },
+    /// An earlier decision that this one stands on was not stored.
+    #[error("a decision that this one stands on was not stored")]
+    ChainBroken,
+    /// A unique key is taken by another stream.
+    #[error("the key `{key}` is taken in the set `{set}`")]
+    Claimed {
+        /// The set.
+        set: String,
+        /// The key.
+        key: String,
+    },
+    /// The idempotency key is in the ledger already.
+    #[error("the idempotency key is in the ledger already, by command `{}`", .0.command)]
+    KeyRecorded(Box<LedgerRecord>),
+    /// The line to the writer stayed full.
+    #[error("the store's line is full; nothing was stored")]
+    Overloaded,
+    /// The store could not begin or finish the commit, and nothing of it is there.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Whether the commit is stored could not be found out.
+    #[error("whether the commit was stored could not be found out: {reason}")]
+    Uncertain {
+        /// What happened.
+        reason: String,
+    },
+}
+
+impl AppendError {
+    /// The error of a ticket whose writer is gone.
+    pub(crate) fn lost() -> Self {
+        Self::Uncertain { reason: "the writer ended without an answer".to_owned() }
+    }
+
+    /// Tells whether the command should be decided again on a fresh state.
+    #[must_use]
+    pub const fn is_conflict(&self) -> bool {
+        matches!(self, Self::Conflict { .. } | Self::ChainBroken)
+    }
+}

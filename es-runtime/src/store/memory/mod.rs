@@ -1,0 +1,4 @@
+//! The store in memory.
+/// x
+#[derive(Debug, Clone)]
+pub struct MemoryStore;

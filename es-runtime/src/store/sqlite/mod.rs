@@ -1,0 +1,4 @@
+//! SQLite.
+/// x
+#[derive(Debug, Clone)]
+pub struct SqliteStore;
