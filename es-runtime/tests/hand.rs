@@ -449,7 +449,7 @@ impl p::InDomain for Deposit {
 impl p::InDomain for Close {
     type Domain = Bank;
 }
-impl<D, P> CommandOf<D, P> for BankCommand
+impl<D: 'static, P: 'static> CommandOf<D, P> for BankCommand
 where
     D: p::Has<Bank, P>,
 {
@@ -494,7 +494,7 @@ impl<S: es_runtime::store::Store> DomainOn<S> for Outer {
 }
 impl p::Has<Outer, p::Here> for Outer {}
 impl<D, P> p::Has<D, p::Part<0, P>> for Outer where Bank: p::Has<D, P> {}
-impl<D, P> CommandOf<D, P> for OuterCommand
+impl<D: 'static, P: 'static> CommandOf<D, P> for OuterCommand
 where
     D: p::Has<Outer, P>,
 {
@@ -517,4 +517,54 @@ fn paths_are_inferred() {
     dispatch(Bank, Deposit { account: Uuid::nil(), cents: 1 });
     dispatch(Outer, Deposit { account: Uuid::nil(), cents: 1 });
     dispatch(Outer, BankCommand::from(Deposit { account: Uuid::nil(), cents: 1 }));
+}
+
+use es_runtime::store::MemoryStore;
+use futures_util::StreamExt as _;
+
+async fn bank() -> App<Bank, MemoryStore> {
+    App::<Bank, _>::builder(MemoryStore::new()).dependency(Mailer).build().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_domain_runs() {
+    let bank = bank().await;
+    let account = Uuid::from_u128(1);
+    let receipt = bank.dispatch(OpenAccount { account, owner: "ann".into() }).await.unwrap();
+    assert_eq!(receipt.version(), 1);
+    let receipt = bank.dispatch(Deposit { account, cents: 5 }).idempotency_key("k").await.unwrap();
+    assert_eq!(receipt.version(), 2);
+    let again = bank.dispatch(Deposit { account, cents: 5 }).idempotency_key("k").await.unwrap();
+    assert!(again.replayed());
+    assert_eq!(again.events(), receipt.events());
+    let other = bank.dispatch(Deposit { account, cents: 6 }).idempotency_key("k").await.unwrap_err();
+    assert!(matches!(other, DispatchError::IdempotencyKeyReused { .. }), "{other}");
+    let error = bank.dispatch(Deposit { account, cents: i64::MAX }).await.unwrap_err();
+    assert!(error.domain().is_some());
+    let error = bank.dispatch(OpenAccount { account, owner: "bob".into() }).await.unwrap_err();
+    assert!(matches!(error, DispatchError::AlreadyExists { .. }));
+    let error = bank.dispatch(OpenAccount { account: Uuid::from_u128(2), owner: "ann".into() }).await.unwrap_err();
+    assert!(matches!(error, DispatchError::Claimed { .. }), "{error}");
+    let receipt = bank.dispatch(Close { account }).await.unwrap();
+    assert_eq!(*receipt.output(), 5);
+    assert_eq!(bank.load::<Account>(account).await.unwrap().state().unwrap().balance, 5);
+    assert_eq!(bank.load::<Account>(account).at_version(1).await.unwrap().state().unwrap().balance, 0);
+    assert_eq!(bank.event_count().await.unwrap(), 3);
+    let all: Vec<_> = bank.events().decode::<Bank>().map(Result::unwrap).collect().await;
+    assert_eq!(all.len(), 3);
+    let json = serde_json::json!({"account": account, "cents": "x"});
+    let error = bank.dispatch_json("Deposit", json).await.unwrap_err();
+    let text = "command `Deposit` could not be read at `cents`: invalid type: string \"x\", expected i64";
+    assert_eq!(error.to_string(), text);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hot() {
+    let bank = bank().await;
+    let account = Uuid::from_u128(1);
+    bank.dispatch(OpenAccount { account, owner: "ann".into() }).await.unwrap();
+    let deposits = futures_util::stream::iter((0..1000).map(move |_| Deposit { account, cents: 1 }));
+    let outcomes: Vec<_> = bank.dispatch_all(deposits).in_flight(64).collect().await;
+    assert!(outcomes.iter().all(|o| o.outcome.is_ok()));
+    assert_eq!(bank.load::<Account>(account).await.unwrap().state().unwrap().balance, 1000);
 }
