@@ -1,5 +1,11 @@
 //! What generated code calls. Not part of the public interface: it may change in any release.
-#![allow(missing_docs, reason = "for generated code only")]
+#![allow(
+    missing_docs,
+    clippy::must_use_candidate,
+    clippy::type_complexity,
+    clippy::needless_pass_by_value,
+    reason = "for generated code only"
+)]
 
 use std::any::Any;
 
