@@ -12,4 +12,6 @@ pub mod error;
 pub mod event;
 pub mod handler;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub(crate) use __private as private;

@@ -1,0 +1,3 @@
+//! What tests use: the suite that every store passes.
+
+pub mod contract;
