@@ -24,6 +24,8 @@ fn block(runtime: &Path, content: &TokenStream) -> TokenStream {
         #[allow(unused_qualifications, clippy::absolute_paths)]
         const _: () = {
             use #runtime::__private as __es;
+            #[allow(unused_imports)]
+            use __es::Fallback as _;
             #content
         };
     }

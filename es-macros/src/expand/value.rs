@@ -78,7 +78,7 @@ fn constructor(value: &Value) -> TokenStream {
         },
         Some(span) => {
             let checked = quote_spanned!(at(span)=> <Self as __es::Validated>::Error);
-            let check = quote_spanned!(at(span)=> __es::checked);
+            let check = quote_spanned!(at(span)=> <Self as __es::Validated>::checked);
             quote! {
                 /// Makes the value from its parts and checks it.
                 ///
@@ -155,7 +155,7 @@ fn checked_deserialize(value: &Value) -> TokenStream {
         let cfgs = &field.cfgs;
         quote!(#(#cfgs)* #member: parts.#member)
     });
-    let check = quote_spanned!(at(value.validate.unwrap_or_else(proc_macro2::Span::call_site))=> __es::deserialized);
+    let check = quote_spanned!(at(value.validate.unwrap_or_else(proc_macro2::Span::call_site))=> <Self as __es::Validated>::deserialized);
     quote! {
         #[derive(__es::serde::Deserialize)]
         #(#attrs)*

@@ -76,7 +76,6 @@ impl<A: Aggregate> Work<A> {
     /// Decides a command on the state.
     fn decide<C>(&mut self, state: Option<&A>, command: C) -> Result<Vec<A::Event>, Rejection<A::Error>>
     where
-        C: Command<Aggregate = A>,
         A: Decides<C>,
     {
         let mut events = Vec::new();
@@ -115,7 +114,6 @@ impl<A: Aggregate> Root<A> {
 
     fn decide<C>(&mut self, command: C) -> Result<Vec<A::Event>, Rejection<A::Error>>
     where
-        C: Command<Aggregate = A>,
         A: Decides<C>,
     {
         self.work.decide(self.state.as_ref(), command)
@@ -157,7 +155,6 @@ impl<A: Aggregate> Existing<A> {
 
     fn decide<C>(&mut self, command: C) -> Result<Vec<A::Event>, Rejection<A::Error>>
     where
-        C: Command<Aggregate = A>,
         A: Decides<C>,
     {
         self.work.decide(Some(&self.state), command)
@@ -203,10 +200,10 @@ macro_rules! recording {
             /// does. Nothing is recorded then.
             pub fn record<E>(&mut self, event: E) -> Result<(), RecordError>
             where
-                E: EventOf<A> + Into<A::Event>,
+                E: EventOf<A>,
             {
                 let $this = self;
-                $inner.push(event.into())
+                $inner.push(event.into_event())
             }
 
             /// Handles another command of the same aggregate, on the state with what is recorded so far.
@@ -220,6 +217,13 @@ macro_rules! recording {
             pub fn handle<C>(&mut self, command: C) -> Result<(), Rejection<A::Error>>
             where
                 C: Command<Aggregate = A>,
+                A: Decides<C>,
+            {
+                self.decided(command)
+            }
+
+            pub(crate) fn decided<C>(&mut self, command: C) -> Result<(), Rejection<A::Error>>
+            where
                 A: Decides<C>,
             {
                 let $this = self;

@@ -12,7 +12,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::aggregate::{Aggregate, CannotApply, Root};
-use crate::command::Command;
 
 pub use context::{Context, IdSource, RandomIds, SequentialIds};
 pub use dependency::{
@@ -25,9 +24,9 @@ pub use dependency::{
     label = "nothing handles this command",
     note = "add `#[command_handler] fn …(&self, command: {C}) -> …` to an `#[aggregate] impl {Self}` block, or a free `#[command_handler] async fn`"
 )]
-pub trait Handles<C: Command<Aggregate = Self>>: Aggregate {
+pub trait Handles<C>: Aggregate {
     /// What the handler gives its caller; `()` for a handler in the impl.
-    type Output: Serialize + DeserializeOwned + Clone + Send + Sync + 'static;
+    type Output: HandlerOutput;
     /// The domain's own error.
     type Error: std::error::Error + Send + Sync + 'static;
     /// What there is to know about the handler.
@@ -41,6 +40,16 @@ pub trait Handles<C: Command<Aggregate = Self>>: Aggregate {
     ) -> impl Future<Output = Handled<Self, Self::Output, Self::Error>> + Send;
 }
 
+/// What an orchestrating handler may give its caller: it is kept with the command's receipt.
+#[diagnostic::on_unimplemented(
+    message = "a command handler cannot give `{Self}` to its caller",
+    label = "cannot be kept with the receipt",
+    note = "the output of a handler needs `Serialize`, `Deserialize`, `Clone`, `Send` and `Sync`"
+)]
+pub trait HandlerOutput: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {}
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> HandlerOutput for T {}
+
 /// The root as the handler left it, and what the handler answered.
 pub type Handled<A, O, E> = (Root<A>, Result<O, Rejection<E>>);
 
@@ -51,7 +60,7 @@ pub type Handled<A, O, E> = (Root<A>, Result<O, Rejection<E>>);
     label = "nothing in an `#[aggregate] impl` handles this command",
     note = "only commands handled in an `#[aggregate] impl {Self}` block can be handled on a root"
 )]
-pub trait Decides<C: Command<Aggregate = Self>>: Aggregate {
+pub trait Decides<C>: Aggregate {
     /// The domain's own error.
     type Error;
 
