@@ -227,6 +227,7 @@ impl<T: HasShape> Probe<T> {
 pub struct Event<E>(std::marker::PhantomData<E>);
 impl<E: DomainEvent> Event<E> {
     pub const NAME: &'static str = E::NAME;
+    pub const VERSION: u32 = E::VERSION;
     pub const PARTS: EventParts = (E::NAME, E::VERSION, E::shape);
     pub const fn erase(event: &E) -> &dyn ErasedEvent {
         event
@@ -274,6 +275,7 @@ pub trait Fallback: Sized {
     const IS_LOCAL_TIME: bool = false;
     const SHAPE: Option<fn() -> &'static Shape> = None;
     const NAME: &'static str = "";
+    const VERSION: u32 = u32::MAX;
     const PARTS: EventParts = ("", 0, broken);
     const CREATES: bool = true;
     const CHANGES: bool = true;
@@ -539,6 +541,11 @@ pub fn unknown_aggregate(event: &Recorded<AnyEvent>) -> DecodeError {
 }
 
 /// A domain and the enum of its commands.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a domain",
+    label = "not a domain",
+    note = "declare it with `domain! {{ pub {Self} = \"…\"; … }}`"
+)]
 pub trait HasCommands: Domain {
     type Command: CommandOf<Self, Here>;
 }

@@ -10,7 +10,7 @@ use crate::model::at;
 use crate::model::behaviour::{ApplyFn, Behaviour, PureHandler, Shape};
 use crate::syntax::types;
 
-use super::{block, first_span};
+use super::{block, first_span, moved};
 
 pub(crate) fn expand(options: TokenStream, tokens: &TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
@@ -69,42 +69,45 @@ fn apply(this: &Type, function: &ApplyFn) -> TokenStream {
 
 fn decides(this: &Type, handler: &PureHandler) -> TokenStream {
     let PureHandler { cfgs, ident, command, shape, context, output, broken, .. } = handler;
-    let (name, answer) = (at(ident.span()), at(first_span(output)));
+    let place = at(first_span(output));
+    let (name, moved_command, output) = (at(ident.span()), moved(command, place), moved(output, place));
     let error = if *broken {
         quote!(__es::Infallible)
     } else {
-        quote_spanned!(answer=> <#output as __es::IntoEvents<#this>>::Error)
+        quote_spanned!(place=> <#output as __es::IntoEvents<#this>>::Error)
     };
     let context = context.as_ref().map(|ty| quote_spanned!(at(first_span(ty))=> , context));
-    let into_events = quote_spanned!(answer=> <#output as __es::IntoEvents<#this>>::into_events);
     let (ask, state) = match shape {
-        Shape::Creates => (quote!(__es::absent(state)?;), TokenStream::new()),
-        Shape::Changes => (quote!(let state = __es::existing(state)?;), quote!(state,)),
+        Shape::Creates => (quote_spanned!(place=> __es::absent(state)?;), TokenStream::new()),
+        Shape::Changes => (quote_spanned!(place=> let state = __es::existing(state)?;), quote!(state,)),
         Shape::Either => (TokenStream::new(), quote!(state,)),
     };
     let call = quote_spanned!(name=> Self::#ident(#state command #context));
     let body = if *broken {
         quote!(__es::broken())
     } else {
-        quote!(#ask #into_events(#call, events).map_err(__es::Rejection::Domain))
+        quote_spanned! {place=>
+            #ask
+            <#output as __es::IntoEvents<#this>>::into_events(#call, events).map_err(__es::Rejection::Domain)
+        }
     };
-    let returned = quote_spanned!(answer=> __es::Result<(), __es::Rejection<#error>>);
+    let items = quote_spanned! {place=>
+        type Error = #error;
+        #[allow(unused_variables)]
+        fn decide(
+            state: __es::Option<&Self>,
+            command: #moved_command,
+            context: &__es::Context,
+            events: &mut __es::Vec<<Self as __es::Aggregate>::Event>,
+        ) -> __es::Result<(), __es::Rejection<#error>> {
+            #body
+        }
+    };
     quote_spanned! {at(first_span(command))=>
         #(#cfgs)*
         #[automatically_derived]
         #[diagnostic::do_not_recommend]
-        impl __es::Decides<#command> for #this {
-            type Error = #error;
-            #[allow(unused_variables)]
-            fn decide(
-                state: __es::Option<&Self>,
-                command: #command,
-                context: &__es::Context,
-                events: &mut __es::Vec<<Self as __es::Aggregate>::Event>,
-            ) -> #returned {
-                #body
-            }
-        }
+        impl __es::Decides<#command> for #this { #items }
         #(#cfgs)*
         const _: () = __es::require_command::<#command, #this>();
     }
@@ -112,12 +115,9 @@ fn decides(this: &Type, handler: &PureHandler) -> TokenStream {
 
 fn handles(this: &Type, handler: &PureHandler) -> TokenStream {
     let PureHandler { cfgs, ident, command, shape, retries, output, .. } = handler;
-    let answer = at(first_span(output));
-    let error = quote_spanned!(answer=> <Self as __es::Decides<#command>>::Error);
-    let returned = quote_spanned! {answer=>
-        impl __es::Future<Output = __es::Handled<Self, (), #error>> + __es::Send
-    };
     let name = ident.unraw().to_string();
+    let place = at(first_span(output));
+    let moved_command = moved(command, place);
     let shape = match shape {
         Shape::Creates => quote!(Creates),
         Shape::Changes => quote!(Changes),
@@ -127,23 +127,25 @@ fn handles(this: &Type, handler: &PureHandler) -> TokenStream {
         let retries = Literal::u64_unsuffixed(retries);
         quote!(.retries(#retries))
     });
+    let items = quote_spanned! {place=>
+        type Output = ();
+        type Error = <Self as __es::Decides<#moved_command>>::Error;
+        const HANDLER: __es::HandlerDescriptor =
+            __es::HandlerDescriptor::new(#name, __es::HandlerShape::#shape)#retries;
+        fn handle(
+            root: __es::Root<Self>,
+            command: #moved_command,
+            _: &__es::Scope,
+        ) -> impl __es::Future<Output = __es::Handled<Self, (), <Self as __es::Decides<#moved_command>>::Error>> + __es::Send
+        {
+            __es::decided(root, command)
+        }
+    };
     quote_spanned! {at(first_span(command))=>
         #(#cfgs)*
         #[automatically_derived]
         #[diagnostic::do_not_recommend]
-        impl __es::Handles<#command> for #this {
-            type Output = ();
-            type Error = #error;
-            const HANDLER: __es::HandlerDescriptor =
-                __es::HandlerDescriptor::new(#name, __es::HandlerShape::#shape)#retries;
-            fn handle(
-                root: __es::Root<Self>,
-                command: #command,
-                _: &__es::Scope,
-            ) -> #returned {
-                __es::decided(root, command)
-            }
-        }
+        impl __es::Handles<#command> for #this { #items }
     }
 }
 

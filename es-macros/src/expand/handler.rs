@@ -10,7 +10,7 @@ use crate::model::at;
 use crate::model::handler::{FreeHandler, HandlerSignature};
 use crate::syntax::types;
 
-use super::{block, first_span};
+use super::{block, first_span, moved};
 
 pub(crate) fn expand(options: TokenStream, tokens: &TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
@@ -50,33 +50,33 @@ fn handles(handler: &FreeHandler, signature: &HandlerSignature) -> TokenStream {
         }
     });
     let call = quote_spanned!(at(name.span())=> #name(__command, &mut __root, #(#names),*).await);
+    let (moved_command, output) = (moved(command, answer), moved(output, answer));
     let (output, error) = (
         quote_spanned!(answer=> <#output as __es::Answer>::Output),
         quote_spanned!(answer=> <#output as __es::Answer>::Error),
     );
-    let associated = quote_spanned!(answer=> type Output = #output; type Error = #error;);
-    let returned = quote_spanned!(answer=> __es::Handled<Self, #output, #error>);
-    let answered = quote_spanned!(answer=> __es::answered(__answer));
+    let items = quote_spanned! {answer=>
+        type Output = #output;
+        type Error = #error;
+        #descriptor
+        async fn handle(
+            __root: __es::Root<Self>,
+            __command: #moved_command,
+            __scope: &__es::Scope,
+        ) -> __es::Handled<Self, #output, #error> {
+            let mut __root = match #enter(__root) {
+                __es::Result::Ok(__root) => __root,
+                __es::Result::Err((__root, __rejection)) => return (__root, __es::Result::Err(__rejection)),
+            };
+            #(#takes)*
+            let __answer = #call;
+            (#leave(__root), __es::answered(__answer))
+        }
+    };
     quote_spanned! {at(first_span(command))=>
         #[automatically_derived]
         #[diagnostic::do_not_recommend]
-        impl __es::Handles<#command> for #aggregate {
-            #associated
-            #descriptor
-            async fn handle(
-                __root: __es::Root<Self>,
-                __command: #command,
-                __scope: &__es::Scope,
-            ) -> #returned {
-                let mut __root = match #enter(__root) {
-                    __es::Result::Ok(__root) => __root,
-                    __es::Result::Err((__root, __rejection)) => return (__root, __es::Result::Err(__rejection)),
-                };
-                #(#takes)*
-                let __answer = #call;
-                (#leave(__root), #answered)
-            }
-        }
+        impl __es::Handles<#command> for #aggregate { #items }
         const _: () = __es::require_command::<#command, #aggregate>();
     }
 }

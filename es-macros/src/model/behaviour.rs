@@ -85,6 +85,8 @@ fn function_in(
     let handler = attributes::take(&mut function.attrs, "command_handler");
     if let (Some(_), Some(second)) = (apply.first(), handler.first()) {
         diagnostics.error(second, texts::apply_and_handler());
+        let mut reported = Diagnostics::default();
+        applies.extend(apply_fn(function, self_ty, &mut reported).map(|apply| ApplyFn { broken: true, ..apply }));
         return;
     }
     if let Some(second) = apply.get(1).or_else(|| handler.get(1)) {

@@ -26,7 +26,7 @@ pub use dependency::{
 )]
 pub trait Handles<C>: Aggregate {
     /// What the handler gives its caller; `()` for a handler in the impl.
-    type Output: HandlerOutput;
+    type Output: Serialize + DeserializeOwned + Clone + Send + Sync + 'static;
     /// The domain's own error.
     type Error: std::error::Error + Send + Sync + 'static;
     /// What there is to know about the handler.
@@ -39,16 +39,6 @@ pub trait Handles<C>: Aggregate {
         scope: &Scope,
     ) -> impl Future<Output = Handled<Self, Self::Output, Self::Error>> + Send;
 }
-
-/// What an orchestrating handler may give its caller: it is kept with the command's receipt.
-#[diagnostic::on_unimplemented(
-    message = "a command handler cannot give `{Self}` to its caller",
-    label = "cannot be kept with the receipt",
-    note = "the output of a handler needs `Serialize`, `Deserialize`, `Clone`, `Send` and `Sync`"
-)]
-pub trait HandlerOutput: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {}
-#[diagnostic::do_not_recommend]
-impl<T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> HandlerOutput for T {}
 
 /// The root as the handler left it, and what the handler answered.
 pub type Handled<A, O, E> = (Root<A>, Result<O, Rejection<E>>);
