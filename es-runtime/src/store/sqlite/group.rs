@@ -2,7 +2,7 @@
 
 use futures_util::TryStreamExt as _;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection as _, Either, Executor as _};
+use sqlx::{AssertSqlSafe, Connection as _, Either, Executor as _};
 use tokio::sync::MutexGuard;
 
 use super::append::{Request, Wrap};
@@ -93,7 +93,10 @@ impl Writer {
         let Some(mut state) = self.cache.trusted_state(commits) else { return Ok(None) };
         let plan = Plan::decide(&mut state, commits.iter().copied());
         match self.write(slot, Wrap::Whole, plan, &state, commits).await {
-            Ok(done) => Ok(Some(done)),
+            Ok(done) => {
+                self.cache.confirm();
+                Ok(Some(done))
+            }
             Err(Failed::Separable(_)) => {
                 // Another process was faster, or a key is taken. The constraints said so; now ask.
                 self.cache.doubt(commits);
@@ -207,8 +210,8 @@ impl Writer {
             Ok(None) => {
                 // Not there now. But a flush that failed may leave the whole commit in the write-ahead log, where nobody sees
                 // it until a crash makes SQLite read the log again. A commit of our own overwrites it for good.
-                match connection.execute("PRAGMA user_version = 0").await {
-                    Ok(_) => Err(self.failed(error, "committing")),
+                match overwrite(connection).await {
+                    Ok(()) => Err(self.failed(error, "committing")),
                     Err(second) => Err(uncertain(format!("{error}; then {second}"))),
                 }
             }
@@ -354,4 +357,11 @@ async fn look_for(
             .fetch_optional(connection)
             .await?;
     Ok(found.map(|_| None))
+}
+
+/// Commits a transaction that changes nothing: the header's free field is written with the value it has.
+async fn overwrite(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let value: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
+    connection.execute(AssertSqlSafe(format!("PRAGMA user_version = {value}"))).await?;
+    Ok(())
 }
