@@ -169,6 +169,7 @@ impl Writer {
         if keep || self.place.is_in_memory() {
             self.roll_back(slot).await;
         } else if let Some(connection) = slot.take() {
+            tracing::warn!(%error, "the connection that writes failed; it is closed and made again");
             // Waits until the connection's thread has let go of the file.
             let _ = connection.close_hard().await;
         }
@@ -365,3 +366,7 @@ async fn overwrite(connection: &mut SqliteConnection) -> Result<(), sqlx::Error>
     connection.execute(AssertSqlSafe(format!("PRAGMA user_version = {value}"))).await?;
     Ok(())
 }
+
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "tests are assertions")]
+mod tests;
