@@ -2,5 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests are assertions")]
 
+mod concurrency;
 mod contract;
 mod crash;
+mod domain;
+mod faulty;
+mod flow;
+mod properties;

@@ -145,6 +145,31 @@ impl<E> DispatchError<E> {
         }
     }
 
+    /// Names the variant in `snake_case`: for metrics and for HTTP status tables.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Domain(_) => "domain",
+            Self::Validation(_) => "validation",
+            Self::Malformed { .. } => "malformed",
+            Self::UnknownCommand { .. } => "unknown_command",
+            Self::NotFound { .. } => "not_found",
+            Self::AlreadyExists { .. } => "already_exists",
+            Self::Conflict { .. } => "conflict",
+            Self::Claimed { .. } => "claimed",
+            Self::IdempotencyKeyReused { .. } => "idempotency_key_reused",
+            Self::CannotApply(_) => "cannot_apply",
+            Self::HandlerPanicked { .. } => "handler_panicked",
+            Self::NotStorable { .. } => "not_storable",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Overloaded => "overloaded",
+            Self::Refused(_) => "refused",
+            Self::Unavailable(_) => "unavailable",
+            Self::OutcomeUnknown { .. } => "outcome_unknown",
+            Self::Uncertain { .. } => "uncertain",
+        }
+    }
+
     /// Gives the domain's own error, if it is that.
     #[must_use]
     pub const fn domain(&self) -> Option<&E> {
