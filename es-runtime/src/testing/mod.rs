@@ -3,9 +3,11 @@
 //! - [`given`] tests decisions: given these events, when this command comes, then these events follow.
 //! - [`TestApp`] is an application in memory with a clock that is moved by hand.
 //! - [`check_events_lock`] freezes the stored form of a domain's events.
+//! - [`contract`] is the suite that every store passes.
 #![allow(clippy::panic, reason = "a failed assertion panics: that is what test kits are for")]
 
 mod app;
+pub mod contract;
 mod diff;
 mod lock;
 mod scenario;

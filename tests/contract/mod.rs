@@ -1,0 +1,3 @@
+//! One suite, every store.
+
+mod sqlite;
