@@ -1,23 +1,44 @@
 //! What generated code calls. Not part of the public interface: it may change in any release.
-#![allow(missing_docs, reason = "for generated code only")]
+#![allow(
+    missing_docs,
+    clippy::must_use_candidate,
+    clippy::type_complexity,
+    clippy::needless_pass_by_value,
+    reason = "for generated code only"
+)]
 
 use std::any::Any;
+use std::fmt::Debug;
 
 pub use {garde, serde, serde_json};
 
-pub use crate::aggregate::RootArg;
+pub use std::convert::{From, Infallible};
+pub use std::future::Future;
+pub use std::marker::Send;
+pub use std::option::Option;
+pub use std::result::Result;
+pub use std::vec::Vec;
+
+pub use crate::aggregate::{
+    Aggregate, AggregateDescriptor, AggregateEvent, Apply, CannotApply, EventDescriptor, EventOf, IntoEvents, Root,
+    RootArg, SnapshotPolicy,
+};
 pub use crate::app::dispatch::{DispatchContext, Outcome, run_enum};
 pub use crate::app::domain::{Has, Here, InDomain, Part};
 pub use crate::app::route::Routes;
-pub use crate::command::CommandDescriptor;
-pub use crate::event::decode;
+pub use crate::app::{CommandOf, Domain, DomainOn, DomainTable};
+pub use crate::command::{Command, CommandDescriptor, ValidationErrors};
+pub use crate::error::AnyDomainError;
 pub(crate) use crate::event::malformed;
-pub use crate::handler::{Decides, Handled, HandlerArg, HandlerDescriptor, HandlerShape, QueryingArg, Scope};
+pub use crate::event::{
+    AnyEvent, Claim, DecodeError, DomainEvent, HasShape, Recorded, Shape, UpcastError, UpcastFrom, decode,
+};
+pub use crate::handler::{
+    Context, Decides, Handled, HandlerArg, HandlerDescriptor, HandlerShape, Handles, QueryingArg, Rejection, Scope,
+};
+pub use crate::store::Store;
 
-use crate::aggregate::{Aggregate, CannotApply, IntoEvents, Root};
-use crate::command::Command;
-use crate::event::{AnyEvent, Claim, ClaimKind, DecodeError, DomainEvent, HasShape, Recorded, Shape, UpcastFrom};
-use crate::handler::{Context, Rejection};
+use crate::event::{ClaimKind, FieldShape};
 
 /// Gives the text of a panic.
 pub fn panic_message(panic: &(dyn Any + Send)) -> String {
@@ -30,16 +51,85 @@ pub fn panic_message(panic: &(dyn Any + Send)) -> String {
 
 // ---- events ---------------------------------------------------------------------------------------------------------
 
+/// Stands where a declaration is broken, so that it gives no other errors than its own. Never runs: it does not compile.
+#[cold]
+#[allow(clippy::panic, reason = "what calls this does not compile")]
+pub fn broken<T>() -> T {
+    panic!("a broken declaration")
+}
+
+/// What an event needs beside its own traits.
+pub trait Stored: Clone + Debug + PartialEq + Send + Sync + 'static {}
+impl<T: Clone + Debug + PartialEq + Send + Sync + 'static> Stored for T {}
+
+/// What a command needs beside its own traits.
+pub trait Sendable: Clone + Send + Sync + 'static {}
+impl<T: Clone + Send + Sync + 'static> Sendable for T {}
+
+/// Describes one field.
+#[must_use]
+pub const fn field(name: &'static str, ty: &'static str, nested: Option<fn() -> &'static Shape>) -> FieldShape {
+    FieldShape { name, ty, nested }
+}
+
+/// Writes an event without fields: `{}`, so that fields can be added in a later version.
+///
+/// # Errors
+///
+/// What the serializer says.
+pub fn serialize_unit<S: serde::Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
+    serde::ser::SerializeMap::end(serializer.serialize_map(Some(0))?)
+}
+
+/// Reads an event without fields: an object, whose fields are ignored, or null.
+///
+/// # Errors
+///
+/// What the deserializer says.
+pub fn deserialize_unit<'de, D: serde::Deserializer<'de>, T>(deserializer: D, unit: T) -> Result<T, D::Error> {
+    struct Nothing;
+    impl<'de> serde::de::Visitor<'de> for Nothing {
+        type Value = ();
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object or null")
+        }
+        fn visit_unit<E>(self) -> Result<(), E> {
+            Ok(())
+        }
+        fn visit_map<M: serde::de::MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
+            while map.next_entry::<serde::de::IgnoredAny, serde::de::IgnoredAny>()?.is_some() {}
+            Ok(())
+        }
+    }
+    deserializer.deserialize_any(Nothing).map(|()| unit)
+}
+
+/// An old version of an event that turns into the next one.
+#[diagnostic::on_unimplemented(
+    message = "event `{Self}` cannot be upcast to `{New}`",
+    label = "stored events of this version could not be read",
+    note = "add `impl From<{Self}> for {New}`"
+)]
+pub trait UpcastsTo<New>: DomainEvent {
+    fn upcast_to(self) -> New;
+}
+#[diagnostic::do_not_recommend]
+impl<Old: DomainEvent, New: From<Old>> UpcastsTo<New> for Old {
+    fn upcast_to(self) -> New {
+        self.into()
+    }
+}
+
 /// Decodes version `version` of an event whose previous version is type `Old`.
-pub fn upcast_typed<Old, New>(version: u32, body: &[u8]) -> Result<New, DecodeError>
-where
-    Old: DomainEvent,
-    New: DomainEvent + From<Old>,
-{
+///
+/// # Errors
+///
+/// [`DecodeError`] where the version is unknown or the JSON does not fit.
+pub fn upcast_typed<Old: UpcastsTo<New>, New: DomainEvent>(version: u32, body: &[u8]) -> Result<New, DecodeError> {
     if version > New::VERSION {
         return Err(unknown_version::<New>(version));
     }
-    decode::<Old>(version, body).map(New::from)
+    decode::<Old>(version, body).map(Old::upcast_to)
 }
 
 /// Parses the stored form for the raw upcasters of `E`. Generated code applies them in their order.
@@ -160,6 +250,108 @@ pub fn apply_change<A: Aggregate, E: DomainEvent>(
     Ok(None)
 }
 
+/// An event whose type is not known.
+pub trait ErasedEvent {
+    fn name(&self) -> &'static str;
+    fn schema_version(&self) -> u32;
+    fn encode(&self, into: &mut Vec<u8>) -> Result<(), serde_json::Error>;
+    fn claims(&self, claims: &mut Vec<Claim>);
+}
+#[diagnostic::do_not_recommend]
+impl<E: DomainEvent> ErasedEvent for E {
+    fn name(&self) -> &'static str {
+        E::NAME
+    }
+    fn schema_version(&self) -> u32 {
+        E::VERSION
+    }
+    fn encode(&self, into: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        serde_json::to_writer(into, self)
+    }
+    fn claims(&self, claims: &mut Vec<Claim>) {
+        DomainEvent::claims(self, claims);
+    }
+}
+
+/// The generated enum of an aggregate's events, seen as the event inside.
+pub trait AnyOf {
+    fn inner(&self) -> &dyn ErasedEvent;
+}
+
+/// Adds one event to those a handler decided.
+///
+/// # Errors
+///
+/// Never.
+#[inline]
+pub fn push<E>(events: &mut Vec<E>, event: E) -> Result<(), Infallible> {
+    events.push(event);
+    Ok(())
+}
+
+/// Tells whether some event of `A` creates it.
+#[must_use]
+pub const fn something_creates<A: Aggregate>() -> bool {
+    let mut index = 0;
+    while index < A::EVENTS.len() {
+        if A::EVENTS[index].creates {
+            return true;
+        }
+        index += 1;
+    }
+    false
+}
+
+/// Asks what an event that a handler returns does to the aggregate, where it is one of its events.
+pub struct Fits<A, E>(std::marker::PhantomData<(A, E)>);
+impl<A: Apply<E>, E> Fits<A, E> {
+    pub const CREATES: bool = A::CREATES;
+    pub const CHANGES: bool = !A::CREATES;
+}
+/// The answers where the type is no event of the aggregate: other checks speak then.
+pub trait FitsFallback {
+    const CREATES: bool = true;
+    const CHANGES: bool = true;
+}
+impl<A, E> FitsFallback for Fits<A, E> {}
+
+// ---- value objects --------------------------------------------------------------------------------------------------
+
+/// A value object with a check.
+#[diagnostic::on_unimplemented(
+    message = "value object `{Self}` has no `validate`",
+    label = "nothing to check with",
+    note = "write `#[value_object] impl {Self} {{ fn validate(&self) -> Result<(), Error> {{ … }} }}`"
+)]
+pub trait Validated: Sized {
+    /// What is wrong with a value.
+    type Error;
+    /// Checks a value that was put together.
+    ///
+    /// # Errors
+    ///
+    /// What the value's own check says.
+    fn check(&self) -> Result<(), Self::Error>;
+}
+
+/// Gives a value on if it is valid.
+///
+/// # Errors
+///
+/// What the value's own check says.
+pub fn checked<T: Validated>(value: T) -> Result<T, T::Error> {
+    value.check().map(|()| value)
+}
+
+/// Gives a value that was read on if it is valid.
+///
+/// # Errors
+///
+/// What the value's own check says, as text.
+pub fn deserialized<T: Validated<Error: std::fmt::Display>, E: serde::de::Error>(value: T) -> Result<T, E> {
+    checked(value).map_err(E::custom)
+}
+
 // ---- handlers -------------------------------------------------------------------------------------------------------
 
 /// Decides a creating handler.
@@ -203,6 +395,34 @@ where
 {
     let answer = root.handle(command);
     std::future::ready((root, answer))
+}
+
+/// What an orchestrating handler may return.
+#[diagnostic::on_unimplemented(
+    message = "a command handler cannot return `{Self}`",
+    label = "not a `Result`",
+    note = "return `Result<Output, Error>`; the events are recorded on the root"
+)]
+pub trait Answer {
+    type Output;
+    type Error;
+    fn into_result(self) -> Result<Self::Output, Self::Error>;
+}
+impl<O, E> Answer for Result<O, E> {
+    type Output = O;
+    type Error = E;
+    fn into_result(self) -> Self {
+        self
+    }
+}
+
+/// Turns a handler's answer into the runtime's.
+///
+/// # Errors
+///
+/// The domain's own error.
+pub fn answered<A: Answer>(answer: A) -> Result<A::Output, Rejection<A::Error>> {
+    answer.into_result().map_err(Rejection::Domain)
 }
 
 /// Gives what a taken handler parameter failed with back as an answer, with the root.
@@ -260,28 +480,171 @@ pub fn unknown_aggregate(event: &Recorded<AnyEvent>) -> DecodeError {
     event.place(unknown_event(&event.event().name))
 }
 
-/// Asks for a handler of `C`.
-pub const fn require_handler<C>()
-where
-    C: Command,
-    C::Aggregate: crate::handler::Handles<C>,
-{
+/// A domain and the enum of its commands.
+pub trait HasCommands: Domain {
+    type Command: CommandOf<Self, Here>;
 }
 
-/// Finds the first name that stands twice in a list: the index of the later one.
-pub const fn first_repeated(names: &[&str]) -> Option<(usize, usize)> {
-    let mut later = 1;
-    while later < names.len() {
-        let mut earlier = 0;
-        while earlier < later {
-            if same_text(names[earlier], names[later]) {
-                return Some((earlier, later));
-            }
-            earlier += 1;
+/// What the marker constants are where a listed type has none: other errors speak then.
+pub trait NoMarker {
+    const AGGREGATE_IS_NOT_LISTED_IN_A_DOMAIN: () = ();
+    const COMMAND_IS_NOT_LISTED_IN_A_DOMAIN: () = ();
+}
+impl<T: ?Sized> NoMarker for T {}
+
+/// Refuses an event whose stored name an earlier event of the aggregate has.
+#[track_caller]
+pub const fn unique_event<A: Aggregate>(index: usize) {
+    let event = &A::EVENTS[index];
+    let mut earlier = 0;
+    while earlier < index {
+        let other = &A::EVENTS[earlier];
+        if same_text(other.name, event.name) {
+            twice([
+                "event name `",
+                event.name,
+                "` is used by both `",
+                other.type_name,
+                "` and `",
+                event.type_name,
+                "`",
+            ]);
         }
-        later += 1;
+        earlier += 1;
     }
-    None
+}
+
+/// Refuses a command whose name an earlier command of the domain has.
+#[track_caller]
+pub const fn unique_command<D: Domain>(index: usize) {
+    let command = &D::TABLE.commands[index];
+    let mut earlier = 0;
+    while earlier < index {
+        let other = &D::TABLE.commands[earlier];
+        if same_text(other.name, command.name) {
+            twice([
+                "command name `",
+                command.name,
+                "` is used by both `",
+                other.type_name,
+                "` and `",
+                command.type_name,
+                "`",
+            ]);
+        }
+        earlier += 1;
+    }
+}
+
+/// Refuses an aggregate whose name an earlier aggregate of the domain has.
+#[track_caller]
+pub const fn unique_aggregate<D: Domain>(index: usize) {
+    let aggregate = &D::TABLE.aggregates[index];
+    let mut earlier = 0;
+    while earlier < index {
+        let other = &D::TABLE.aggregates[earlier];
+        if same_text(other.name, aggregate.name) {
+            twice([
+                "aggregate name `",
+                aggregate.name,
+                "` is used by both `",
+                other.type_name,
+                "` and `",
+                aggregate.type_name,
+                "`",
+            ]);
+        }
+        earlier += 1;
+    }
+}
+
+/// Refuses a part that has something of the domain itself or of an earlier part.
+#[track_caller]
+pub const fn unique_part<D: Domain>(index: usize) {
+    let part = D::TABLE.domains[index];
+    if same_text(part.name, D::TABLE.name) {
+        twice(["domain name `", part.name, "` is used by both the part", "", " and the whole", "", ""]);
+    }
+    clash_of_lists(D::TABLE, part);
+    let mut earlier = 0;
+    while earlier < index {
+        clash(D::TABLE.domains[earlier], part);
+        earlier += 1;
+    }
+}
+
+/// Compares everything inside `one` with everything inside `other`.
+#[track_caller]
+const fn clash(one: &DomainTable, other: &DomainTable) {
+    clash_with(one, other);
+    let mut index = 0;
+    while index < one.domains.len() {
+        clash(one.domains[index], other);
+        index += 1;
+    }
+}
+
+#[track_caller]
+const fn clash_with(one: &DomainTable, other: &DomainTable) {
+    if same_text(one.name, other.name) {
+        twice(["domain `", other.name, "` is listed twice", "", "", "", ""]);
+    }
+    clash_of_lists(one, other);
+    let mut index = 0;
+    while index < other.domains.len() {
+        clash_with(one, other.domains[index]);
+        index += 1;
+    }
+}
+
+/// Compares the lists of `one` itself with those of everything inside `other`.
+#[track_caller]
+const fn clash_of_lists(one: &DomainTable, other: &DomainTable) {
+    let mut index = 0;
+    while index < one.aggregates.len() * other.aggregates.len() {
+        let a = one.aggregates[index / other.aggregates.len()].name;
+        if same_text(a, other.aggregates[index % other.aggregates.len()].name) {
+            twice(["aggregate name `", a, "` is used in both domain `", one.name, "` and domain `", other.name, "`"]);
+        }
+        index += 1;
+    }
+    index = 0;
+    while index < one.commands.len() * other.commands.len() {
+        let a = one.commands[index / other.commands.len()].name;
+        if same_text(a, other.commands[index % other.commands.len()].name) {
+            twice(["command name `", a, "` is used in both domain `", one.name, "` and domain `", other.name, "`"]);
+        }
+        index += 1;
+    }
+    index = 0;
+    while index < other.domains.len() {
+        clash_of_lists(one, other.domains[index]);
+        index += 1;
+    }
+}
+
+/// Stops constant evaluation with a text put together from its parts.
+#[track_caller]
+#[allow(clippy::panic, reason = "in constant evaluation a panic is a compile error")]
+const fn twice(parts: [&str; 7]) -> ! {
+    const ROOM: usize = 512;
+    let mut text = [0; ROOM];
+    let mut length = 0;
+    let mut part = 0;
+    while part < parts.len() {
+        let bytes = parts[part].as_bytes();
+        let mut index = 0;
+        while index < bytes.len() && length < ROOM {
+            text[length] = bytes[index];
+            length += 1;
+            index += 1;
+        }
+        part += 1;
+    }
+    match std::str::from_utf8(text.split_at(length).0) {
+        Ok(text) => panic!("{}", text),
+        Err(_) => panic!("a name is used twice"),
+    }
 }
 
 /// Compares two texts in constant evaluation.

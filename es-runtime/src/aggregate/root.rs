@@ -266,6 +266,7 @@ pub trait RootArg<A: Aggregate>: Sized {
     /// # Errors
     ///
     /// The root and why it cannot be this kind.
+    #[expect(clippy::result_large_err, reason = "the root is moved through, not stored; a box would cost more")]
     fn enter<E>(root: Root<A>) -> Result<Self, (Root<A>, Rejection<E>)>;
 
     /// Turns this kind back into the root.

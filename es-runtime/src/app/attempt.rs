@@ -1,5 +1,6 @@
 //! One dispatch inside its layers: validation, ledger, retry, load, decide, append.
 
+use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -39,6 +40,8 @@ pub(crate) struct Attempt<S, C> {
 }
 
 type Failure<C> = DispatchError<ErrorOf<C>>;
+type DecisionOf<C> = Decision<<C as Command>::Aggregate, OutputOf<C>, ErrorOf<C>>;
+type TriedOf<C> = Tried<OutputOf<C>, ErrorOf<C>>;
 
 /// What a handler answered, with everything that has to be stored for it.
 struct Decision<A: Aggregate, O, E> {
@@ -65,9 +68,10 @@ where
 {
     const SHAPE: HandlerShape = <C::Aggregate as Handles<C>>::HANDLER.shape;
 
-    pub(crate) async fn run(self) -> Outcome<OutputOf<C>, ErrorOf<C>> {
+    pub(crate) async fn run(mut self) -> Outcome<OutputOf<C>, ErrorOf<C>> {
         self.check()?;
         let slot = self.engine.cache.slot::<C::Aggregate>(&self.stream);
+        self.stream = slot.stream().clone();
         let mut turn = slot.enter();
         let mut retries = self.retries();
         let mut pauses = backoff();
@@ -117,7 +121,7 @@ where
         <C::Aggregate as Handles<C>>::HANDLER.retries.unwrap_or(self.engine.limits.retries)
     }
 
-    async fn once(&self, turn: &mut Turn<C::Aggregate>) -> Result<Tried<OutputOf<C>, ErrorOf<C>>, Failure<C>> {
+    async fn once(&self, turn: &mut Turn<C::Aggregate>) -> Result<TriedOf<C>, Failure<C>> {
         let held = turn.take().await;
         if Self::SHAPE == HandlerShape::Orchestrates
             && let Some(record) = self.recorded().await?
@@ -146,10 +150,7 @@ where
         Ok(held)
     }
 
-    async fn decide(
-        &self,
-        held: Held<C::Aggregate>,
-    ) -> Result<Decision<C::Aggregate, OutputOf<C>, ErrorOf<C>>, Failure<C>> {
+    async fn decide(&self, held: Held<C::Aggregate>) -> Result<DecisionOf<C>, Failure<C>> {
         let Held { state, version, chain, bytes } = held;
         let context = Context {
             now: self.engine.clock.now(),
@@ -226,11 +227,11 @@ where
         output: OutputOf<C>,
         chain: DecisionChain,
         before: usize,
-    ) -> Result<Decision<C::Aggregate, OutputOf<C>, ErrorOf<C>>, Failure<C>> {
+    ) -> Result<DecisionOf<C>, Failure<C>> {
         let Root { state, work } = root;
         let mut commit = self.confirm(work.version, chain.clone(), work.context.now);
-        commit.events.reserve_exact(work.recorded.len());
         let mut bytes = before;
+        commit.events.reserve_exact(work.recorded.len());
         for event in &work.recorded {
             let body = self.encode(event)?;
             bytes += body.len();
@@ -252,18 +253,18 @@ where
         Ok(Decision { answer: Ok(output), held: Some(held), commit })
     }
 
+    /// Encodes an event into one allocation of the exact size.
     fn encode(&self, event: &<C::Aggregate as Aggregate>::Event) -> Result<Bytes, Failure<C>> {
-        let mut body = Vec::with_capacity(128);
-        event.encode(&mut body).map_err(|error| not_storable(event.name(), &error.to_string()))?;
-        self.within_limit(event.name(), body)
-    }
-
-    fn within_limit(&self, what: &str, bytes: Vec<u8>) -> Result<Bytes, Failure<C>> {
-        let limit = self.engine.limits.payload_bytes;
-        if bytes.len() > limit {
-            return Err(not_storable(what, &format!("{} bytes are more than the limit of {limit}", bytes.len())));
+        thread_local! {
+            // Grows to the largest event of the thread and is reused: encoding itself allocates nothing.
+            static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
-        Ok(Bytes::from(bytes))
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.clear();
+            event.encode(scratch).map_err(|error| not_storable(event.name(), &error.to_string()))?;
+            within(event.name(), scratch.len(), self.engine.limits.payload_bytes)?;
+            Ok(Bytes::copy_from_slice(scratch))
+        })
     }
 
     fn ledger_entry(&self, output: &OutputOf<C>) -> Result<Option<Box<LedgerEntry>>, Failure<C>> {
@@ -271,9 +272,14 @@ where
             return Ok(None);
         };
         let output = serde_json::to_vec(output).map_err(|error| not_storable("output", &error.to_string()))?;
-        let output = self.within_limit("output", output)?;
+        within("output", output.len(), self.engine.limits.payload_bytes)?;
         let hash = self.hash()?;
-        Ok(Some(Box::new(LedgerEntry { key: key.clone(), command: C::NAME.to_owned(), hash, output })))
+        Ok(Some(Box::new(LedgerEntry {
+            key: key.clone(),
+            command: C::NAME.to_owned(),
+            hash,
+            output: Bytes::from(output),
+        })))
     }
 
     /// A hash of the command's name and JSON.
@@ -286,11 +292,7 @@ where
     }
 
     /// Hands the commit over, lets the next one decide, and waits for what became of it.
-    async fn append(
-        &self,
-        turn: &mut Turn<C::Aggregate>,
-        decision: Decision<C::Aggregate, OutputOf<C>, ErrorOf<C>>,
-    ) -> Result<Tried<OutputOf<C>, ErrorOf<C>>, Failure<C>> {
+    async fn append(&self, turn: &mut Turn<C::Aggregate>, decision: DecisionOf<C>) -> Result<TriedOf<C>, Failure<C>> {
         let Decision { answer, held, commit } = decision;
         let expected = commit.expected;
         let changes = !commit.events.is_empty() || commit.ledger.is_some();
@@ -394,6 +396,13 @@ fn snapshot<A: Aggregate>(state: Option<&A>, before: Version, after: Version) ->
             None
         }
     }
+}
+
+fn within<E>(what: &str, bytes: usize, limit: usize) -> Result<(), DispatchError<E>> {
+    if bytes > limit {
+        return Err(not_storable(what, &format!("{bytes} bytes are more than the limit of {limit}")));
+    }
+    Ok(())
 }
 
 fn not_storable<E>(what: &str, reason: &str) -> DispatchError<E> {

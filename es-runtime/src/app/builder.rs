@@ -5,7 +5,6 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use rustc_hash::FxHashMap;
 use tokio::sync::Semaphore;
 use tower::{Layer, Service};
 
@@ -144,7 +143,7 @@ impl<D: DomainOn<S>, S: Store> AppBuilder<D, S> {
             let before = self.clock.now() - chrono::TimeDelta::from_std(retention).unwrap_or(chrono::TimeDelta::MAX);
             self.store.forget_before(before).await?;
         }
-        let layers = services(&self.layers, &routes);
+        add_services(&self.layers, &mut routes);
         let engine = Engine {
             queries: Queries::new(self.store.clone(), self.limits.page),
             cache: AggregateCache::new(self.limits.cached_aggregates, self.limits.cached_bytes),
@@ -155,7 +154,6 @@ impl<D: DomainOn<S>, S: Store> AppBuilder<D, S> {
             dependencies: Arc::new(self.dependencies),
             limits: self.limits,
             routes,
-            layers,
             closed: AtomicBool::new(false),
         };
         Ok(App::new(Arc::new(engine)))
@@ -163,23 +161,11 @@ impl<D: DomainOn<S>, S: Store> AppBuilder<D, S> {
 }
 
 /// Builds the service of each command that has layers.
-fn services<S: Store>(
-    layers: &[(Option<&'static str>, Wrap)],
-    routes: &Routes<S>,
-) -> FxHashMap<&'static str, DispatchService> {
-    let mut services = FxHashMap::default();
-    for name in routes.names() {
+fn add_services<S: Store>(layers: &[(Option<&'static str>, Wrap)], routes: &mut Routes<S>) {
+    for (name, route) in routes.iter_mut() {
         let mine = layers.iter().filter(|(command, _)| command.is_none_or(|command| command == name));
-        let mut any = false;
-        let service = mine.fold(innermost(), |inner, (_, wrap)| {
-            any = true;
-            wrap(inner)
-        });
-        if any {
-            services.insert(name, service);
-        }
+        route.service = mine.fold(None, |inner, (_, wrap)| Some(wrap(inner.unwrap_or_else(innermost))));
     }
-    services
 }
 
 impl<D, S> fmt::Debug for AppBuilder<D, S> {

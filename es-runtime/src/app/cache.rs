@@ -60,12 +60,12 @@ impl AggregateCache {
         let any = self.slots.get(stream).unwrap_or_else(|| self.insert::<A>(stream));
         // Two aggregates of one name in one application do not compile, so the type always fits; if it did not, a slot
         // outside the cache would still be right, only slower.
-        any.slot.downcast().unwrap_or_default()
+        any.slot.downcast().unwrap_or_else(|_| Arc::new(Slot::new(stream.clone())))
     }
 
     fn insert<A: Aggregate>(&self, stream: &StreamId) -> AnySlot {
         let inserted = self.slots.get_or_insert_with(stream, || {
-            let slot: Arc<dyn Any + Send + Sync> = Arc::new(Slot::<A>::default());
+            let slot: Arc<dyn Any + Send + Sync> = Arc::new(Slot::<A>::new(stream.clone()));
             Ok::<_, std::convert::Infallible>(AnySlot { slot, bytes: size_of::<A>() })
         });
         match inserted {

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use tower::ServiceExt as _;
 use tracing::Instrument as _;
@@ -90,7 +91,7 @@ where
     C: Command,
     C::Aggregate: Handles<C>,
 {
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     let timeout = context.options.timeout;
     let (command_id, metadata) = context.options.seal();
     let stage = Arc::new(Stage::default());
@@ -113,10 +114,10 @@ where
         metadata,
         stage: Arc::clone(&stage),
     };
-    let work = async move {
+    let work = async {
         let _place = engine.place().await?;
         attempt.stage.place.store(true, Ordering::Release);
-        match engine.layers.get(C::NAME) {
+        match engine.routes.get(C::NAME).and_then(|route| route.service.as_ref()) {
             None => attempt.run().await,
             Some(service) => layered(attempt, service.clone()).await,
         }
@@ -129,7 +130,7 @@ where
             Err(_) => Err(stage.when_stopped(command_id, DispatchError::TimedOut { after })),
         },
     };
-    observe::<C, _, _>(&outcome, started);
+    observe::<S, C, _, _>(&engine, &outcome, started);
     outcome
 }
 
@@ -189,17 +190,25 @@ where
     }
 }
 
-fn observe<C: Command, O, E>(outcome: &Outcome<O, E>, started: std::time::Instant) {
-    let name = match outcome {
-        Ok(receipt) if receipt.replayed => "replayed",
-        Ok(_) => "committed",
-        Err(error) => error.kind(),
+fn observe<S: Store, C: Command, O, E>(engine: &Engine<S>, outcome: &Outcome<O, E>, started: Instant) {
+    let Some(metrics) = engine.routes.get(C::NAME).map(|route| route.metrics(C::NAME)) else {
+        return;
     };
-    metrics::counter!("es_dispatch_total", "command" => C::NAME, "outcome" => name).increment(1);
-    metrics::histogram!("es_dispatch_seconds", "command" => C::NAME).record(started.elapsed().as_secs_f64());
+    match outcome {
+        Ok(receipt) if receipt.replayed => metrics.replayed.increment(1),
+        Ok(_) => metrics.committed.increment(1),
+        Err(error) => {
+            metrics::counter!("es_dispatch_total", "command" => C::NAME, "outcome" => error.kind()).increment(1);
+        }
+    }
+    metrics.seconds.record(started.elapsed().as_secs_f64());
 }
 
 /// Runs a command of a domain's generated enum.
+///
+/// # Errors
+///
+/// As the command itself, with the domain's own error boxed.
 pub async fn run_enum<S: Store, C>(
     command: C,
     context: DispatchContext<S>,

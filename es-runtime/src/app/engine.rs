@@ -4,12 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustc_hash::FxHashMap;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::cache::AggregateCache;
 use super::clock::Clock;
-use super::layer::DispatchService;
 use super::queries::Queries;
 use super::route::Routes;
 use crate::error::DispatchError;
@@ -68,8 +66,6 @@ pub(crate) struct Engine<S> {
     pub(crate) cache: AggregateCache,
     pub(crate) limits: Limits,
     pub(crate) routes: Routes<S>,
-    /// The layers around the commands that have any, by the command's name.
-    pub(crate) layers: FxHashMap<&'static str, DispatchService>,
     /// One permit for each dispatch on its way. Fair, so that dispatches keep their order.
     pub(crate) places: Semaphore,
     pub(crate) closed: AtomicBool,

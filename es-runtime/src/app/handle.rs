@@ -1,5 +1,6 @@
 //! The handle that a program holds.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
@@ -88,8 +89,8 @@ impl<D: DomainOn<S>, S: Store> App<D, S> {
 
     /// Loads the state and version of one aggregate from the store; an earlier one with
     /// [`at_version`](Load::at_version) or [`at_time`](Load::at_time).
-    pub fn load<A: Aggregate>(&self, id: A::Id) -> Load<S, A> {
-        Load::new(Arc::clone(&self.engine), &id)
+    pub fn load<A: Aggregate>(&self, id: impl Borrow<A::Id>) -> Load<S, A> {
+        Load::new(Arc::clone(&self.engine), id.borrow())
     }
 
     /// Reads the recorded events of one aggregate.
@@ -97,8 +98,13 @@ impl<D: DomainOn<S>, S: Store> App<D, S> {
     /// # Errors
     ///
     /// [`StoreError`] where the store cannot be read or a stored event does not decode.
-    pub async fn history<A: Aggregate>(&self, id: &A::Id) -> Result<Vec<Recorded<A::Event>>, StoreError> {
-        self.history_of::<A>(&A::stream(id)).await
+    pub async fn history<A: Aggregate>(
+        &self,
+        id: impl Borrow<A::Id> + Send,
+    ) -> Result<Vec<Recorded<A::Event>>, StoreError> {
+        let stream = A::stream(id.borrow());
+        drop(id);
+        self.history_of::<A>(&stream).await
     }
 
     /// Reads the recorded events of one aggregate by its stream: for tenants.

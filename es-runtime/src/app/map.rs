@@ -34,17 +34,17 @@ impl DomainMap {
 
     /// Renders the diagram as a Mermaid flowchart.
     #[must_use]
-    pub fn mermaid(&self) -> String {
+    pub fn mermaid(self) -> String {
         self.render(&Mermaid)
     }
 
     /// Renders the diagram in Graphviz's DOT language.
     #[must_use]
-    pub fn graphviz(&self) -> String {
+    pub fn graphviz(self) -> String {
         self.render(&Graphviz)
     }
 
-    fn render(&self, notation: &dyn Notation) -> String {
+    fn render(self, notation: &dyn Notation) -> String {
         let mut text = String::new();
         notation.begin(&mut text);
         frame(&mut text, notation, self.0);

@@ -127,67 +127,56 @@ impl DispatchOptions {
 macro_rules! option_methods {
     () => {
         /// Makes the dispatch take effect once; see [`DispatchOptions::idempotency_key`].
-        #[must_use]
         pub fn idempotency_key(self, key: impl Into<String>) -> Self {
             self.with(|options| options.idempotency_key(key))
         }
 
         /// Accepts the command only on this version; see [`DispatchOptions::expect_version`].
-        #[must_use]
         pub fn expect_version(self, version: impl Into<crate::event::Version>) -> Self {
             self.with(|options| options.expect_version(version))
         }
 
         /// Says what the dispatch belongs to.
-        #[must_use]
         pub fn correlation(self, id: impl Into<crate::event::CorrelationId>) -> Self {
             self.with(|options| options.correlation(id))
         }
 
         /// Says what the direct cause is.
-        #[must_use]
         pub fn causation(self, id: impl Into<crate::event::CausationId>) -> Self {
             self.with(|options| options.causation(id))
         }
 
         /// Says who acts.
-        #[must_use]
         pub fn actor(self, actor: impl Into<String>) -> Self {
             self.with(|options| options.actor(actor))
         }
 
         /// Says on whose behalf.
-        #[must_use]
         pub fn tenant(self, tenant: impl Into<String>) -> Self {
             self.with(|options| options.tenant(tenant))
         }
 
         /// Adds the W3C trace context.
-        #[must_use]
         pub fn trace_context(self, traceparent: impl Into<String>, tracestate: impl Into<String>) -> Self {
             self.with(|options| options.trace_context(traceparent, tracestate))
         }
 
         /// Adds a free entry to the metadata.
-        #[must_use]
         pub fn entry(self, name: impl Into<String>, value: impl Into<String>) -> Self {
             self.with(|options| options.entry(name, value))
         }
 
         /// Names the dispatch.
-        #[must_use]
         pub fn command_id(self, id: impl Into<crate::event::CommandId>) -> Self {
             self.with(|options| options.command_id(id))
         }
 
         /// Waits for the answer no longer than this; see [`DispatchOptions::timeout`].
-        #[must_use]
         pub fn timeout(self, timeout: std::time::Duration) -> Self {
             self.with(|options| options.timeout(timeout))
         }
 
         /// Sets all options at once.
-        #[must_use]
         pub fn options(self, options: DispatchOptions) -> Self {
             self.with(|_| options)
         }

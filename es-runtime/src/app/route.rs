@@ -3,12 +3,14 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::OnceLock;
 
 use rustc_hash::FxHashMap;
 use serde_json::Value;
 
 use super::dispatch::{DispatchContext, Outcome, run_enum};
 use super::domain::{Domain, DomainOn};
+use super::layer::DispatchService;
 use crate::command::Command;
 use crate::error::{AnyDomainError, DispatchError};
 use crate::handler::{Dependencies, HandlerDescriptor, Handles};
@@ -18,9 +20,30 @@ type Answer = Pin<Box<dyn Future<Output = Outcome<Value, AnyDomainError>> + Send
 type Run<S> = fn(&str, Value, DispatchContext<S>) -> Answer;
 
 /// One command by name.
-struct Route<S> {
+pub(crate) struct Route<S> {
     run: Run<S>,
     handler: HandlerDescriptor,
+    /// The layers around the command, if it has any.
+    pub(crate) service: Option<DispatchService>,
+    metrics: OnceLock<CommandMetrics>,
+}
+
+/// The handles of the metrics that every dispatch moves. Made at a command's first dispatch, so that a recorder that is
+/// installed before it is found; looking the handles up each time would cost more than the rest of a dispatch in memory.
+pub(crate) struct CommandMetrics {
+    pub(crate) committed: metrics::Counter,
+    pub(crate) replayed: metrics::Counter,
+    pub(crate) seconds: metrics::Histogram,
+}
+
+impl<S> Route<S> {
+    pub(crate) fn metrics(&self, command: &'static str) -> &CommandMetrics {
+        self.metrics.get_or_init(|| CommandMetrics {
+            committed: metrics::counter!("es_dispatch_total", "command" => command, "outcome" => "committed"),
+            replayed: metrics::counter!("es_dispatch_total", "command" => command, "outcome" => "replayed"),
+            seconds: metrics::histogram!("es_dispatch_seconds", "command" => command),
+        })
+    }
 }
 
 /// The commands of an application, by name.
@@ -45,7 +68,8 @@ impl<S: Store> Routes<S> {
         C: Command,
         C::Aggregate: Handles<C>,
     {
-        let route = Route { run: run_json::<S, C>, handler: <C::Aggregate as Handles<C>>::HANDLER };
+        let handler = <C::Aggregate as Handles<C>>::HANDLER;
+        let route = Route { run: run_json::<S, C>, handler, service: None, metrics: OnceLock::new() };
         self.0.insert(C::NAME, route);
     }
 
@@ -54,9 +78,14 @@ impl<S: Store> Routes<S> {
         D::routes(self);
     }
 
-    /// Gives the commands' names.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.0.keys().copied()
+    /// Gives a command's route.
+    pub(crate) fn get(&self, name: &str) -> Option<&Route<S>> {
+        self.0.get(name)
+    }
+
+    /// Gives every route with its command's name.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut Route<S>)> + '_ {
+        self.0.iter_mut().map(|(name, route)| (*name, route))
     }
 
     /// Names every dependency that a handler takes and the application was not given, each once, in order.
@@ -85,7 +114,8 @@ impl<S: Store> Routes<S> {
     pub(crate) fn unknown(&self, name: &str) -> DispatchError<AnyDomainError> {
         let distance = |known: &&'static str| strsim::damerau_levenshtein(known, name);
         // The compiler's own rule for "similar".
-        let similar = self.names().min_by_key(distance).filter(|known| distance(known) <= name.len().max(3) / 3);
+        let similar =
+            self.0.keys().copied().min_by_key(distance).filter(|known| distance(known) <= name.len().max(3) / 3);
         DispatchError::UnknownCommand { command: name.to_owned(), similar }
     }
 }

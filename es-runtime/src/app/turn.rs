@@ -12,12 +12,14 @@ use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 
-use crate::event::Version;
+use crate::event::{StreamId, Version};
 use crate::store::DecisionChain;
 
 /// One aggregate in the cache: its line and, while nobody decides, its state.
 #[derive(Debug)]
 pub(crate) struct Slot<A> {
+    /// Everything of the aggregate shares this name: comparing it is comparing a pointer.
+    stream: StreamId,
     line: Mutex<Line<A>>,
 }
 
@@ -55,13 +57,16 @@ enum Stage {
     Submitted(DecisionChain),
 }
 
-impl<A> Default for Slot<A> {
-    fn default() -> Self {
-        Self { line: Mutex::new(Line { places: VecDeque::new(), next_ticket: 0, deciding: None, held: None }) }
-    }
-}
-
 impl<A> Slot<A> {
+    pub(crate) fn new(stream: StreamId) -> Self {
+        let line = Line { places: VecDeque::new(), next_ticket: 0, deciding: None, held: None };
+        Self { stream, line: Mutex::new(line) }
+    }
+
+    pub(crate) const fn stream(&self) -> &StreamId {
+        &self.stream
+    }
+
     /// Takes a place at the end of the line.
     pub(crate) fn enter(self: &Arc<Self>) -> Turn<A> {
         let mut line = self.line.lock();

@@ -98,7 +98,6 @@ impl<A: Aggregate> Given<A> {
     }
 
     /// Lets a command come: it is validated, decided, and its events are applied.
-    #[must_use]
     pub fn when<C>(self, command: C) -> When<A, <A as Decides<C>>::Error>
     where
         C: Command<Aggregate = A>,

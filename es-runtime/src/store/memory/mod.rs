@@ -86,8 +86,8 @@ impl MemoryStore {
 
     fn commit(&self, commit: NewCommit) -> Result<Committed, AppendError> {
         let committed = self.0.tables.write().commit(commit)?;
-        if committed.position > GlobalPosition::START {
-            // `send_modify` and not `send`: the newest position counts, also where nobody watches yet.
+        // Whoever subscribes later reads before it waits, so nobody needs to be woken where nobody watches.
+        if committed.position > GlobalPosition::START && self.0.head.receiver_count() > 0 {
             self.0.head.send_modify(|head| *head = (*head).max(committed.position));
         }
         Ok(committed)

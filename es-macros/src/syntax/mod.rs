@@ -1,0 +1,9 @@
+//! What was written: the only folder that parses.
+
+pub(crate) mod attributes;
+pub(crate) mod domain;
+pub(crate) mod function;
+pub(crate) mod impl_block;
+pub(crate) mod item;
+pub(crate) mod options;
+pub(crate) mod types;
