@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use es_runtime::app::{App, DomainOn};
+use es_runtime::app::DomainOn;
 use es_runtime::prelude::*;
 use es_runtime::store::Store;
 use futures_util::{StreamExt as _, stream};
 use indicatif::ProgressBar;
+use tokio::task::unconstrained;
 
 use crate::command::{CancelFlight, RecordArrival, RecordDeparture, ScheduleFlight};
 use crate::rows::{self, Row, RowError};
@@ -22,13 +23,15 @@ pub struct Tally {
     pub repeated: u64,
     /// Refused rows, by their reasons.
     pub refused: BTreeMap<String, u64>,
+    /// Commands about flights that had been refused: what follows in such a row has nothing to happen to.
+    pub skipped: u64,
 }
 
 impl Tally {
     /// Counts the commands that were dispatched.
     #[must_use]
     pub fn commands(&self) -> u64 {
-        self.done + self.repeated + self.refused.values().sum::<u64>()
+        self.done + self.repeated + self.skipped + self.refused.values().sum::<u64>()
     }
 
     fn refuse(&mut self, reason: impl ToString) {
@@ -87,13 +90,14 @@ where
     let commands = stream::iter(rows.flat_map(commands));
     let mut outcomes = app.dispatch_all(commands).in_flight(in_flight).idempotency_key(key);
     let mut tally = Tally::default();
-    while let Some(imported) = outcomes.next().await {
+    // A row's commands must be decided in its order. When a task has worked long enough tokio makes it yield, and wakes
+    // what it then polls again in the reverse order; this import is a task of its own and may go on.
+    while let Some(imported) = unconstrained(outcomes.next()).await {
         match imported.outcome {
             Ok(receipt) if receipt.replayed() => tally.repeated += 1,
             Ok(_) => tally.done += 1,
             Err(DispatchError::Domain(rule)) => tally.refuse(rule),
-            // The flight itself was refused, and counted: what follows it in its row has nothing to happen to.
-            Err(DispatchError::NotFound { .. }) => {}
+            Err(DispatchError::NotFound { .. }) => tally.skipped += 1,
             Err(error) => return Err(Error::Dispatch(error)),
         }
         bar.inc(1);

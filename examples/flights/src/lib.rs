@@ -17,7 +17,6 @@ pub mod verify;
 
 use es_runtime::event::StreamIdError;
 use es_runtime::prelude::*;
-use es_runtime::store::StoreError;
 
 use aggregate::Flight;
 use command::{CancelFlight, RecordArrival, RecordDeparture, ScheduleFlight};

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use es_runtime::app::App;
 use es_runtime::prelude::*;
 use flights::import::{import, survey};
 use flights::report::Report;

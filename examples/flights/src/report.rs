@@ -40,6 +40,9 @@ impl fmt::Display for Report {
         for (reason, count) in survey.unreadable.iter().chain(&tally.refused) {
             line("refused", *count, reason)?;
         }
+        if tally.skipped > 0 {
+            line("skipped", tally.skipped, "what followed in refused rows")?;
+        }
         for (name, agreement) in verification.checks() {
             let sign = if agreement.holds() { "✓" } else { "✗" };
             let recorded = HumanCount(agreement.recorded);

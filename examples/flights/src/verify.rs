@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use es_runtime::app::{App, DomainOn};
+use es_runtime::app::DomainOn;
+use es_runtime::prelude::*;
 use es_runtime::store::Store;
 use futures_util::TryStreamExt as _;
 
