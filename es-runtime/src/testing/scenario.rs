@@ -98,6 +98,7 @@ impl<A: Aggregate> Given<A> {
     }
 
     /// Lets a command come: it is validated, decided, and its events are applied.
+    #[must_use = "say what should follow: `.then(..)`"]
     pub fn when<C>(self, command: C) -> When<A, <A as Decides<C>>::Error>
     where
         C: Command<Aggregate = A>,
@@ -137,7 +138,6 @@ enum Outcome<A: Aggregate, E> {
 }
 
 /// What a command led to.
-#[must_use = "say what should follow: `.then(..)`"]
 pub struct When<A: Aggregate, E> {
     outcome: Outcome<A, E>,
     state: Option<A>,
