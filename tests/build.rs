@@ -69,10 +69,15 @@ fn doctests(declares: bool, library: &str, blocks: &[Block]) -> String {
     let declarations: String = rust().filter(|block| !declares && !block.is_step()).map(Block::numbered).collect();
     let (declarations, calls) = callable(&declarations);
     let steps: String = rust().filter(|block| block.is_step()).map(Block::numbered).collect();
-    let import = if declares { "use es_runtime::prelude::*;\nuse library::*;\n" } else { "" };
+    // What a step imports, the declarations below it may use too.
+    let (imports, steps): (Vec<&str>, Vec<&str>) = steps.lines().partition(|line| line.starts_with("use "));
+    let (mut imports, steps) = (imports.join("\n"), steps.join("\n"));
+    if declares {
+        imports.push_str("use es_runtime::prelude::*;\nuse library::*;");
+    }
     let mut text = format!(
-        "```rust\nmod library {{\n{library}}}\n{declarations}\n\
-         #[tokio::main]\nasync fn main() -> Result<(), Box<dyn std::error::Error>> {{\n{import}{steps}{calls}Ok(())\n}}\n```\n"
+        "```rust\nmod library {{\n{library}}}\n{imports}\n{declarations}\n\
+         #[tokio::main]\nasync fn main() -> Result<(), Box<dyn std::error::Error>> {{\n{steps}\n{calls}Ok(())\n}}\n```\n"
     );
     for block in blocks.iter().filter(|block| block.language.contains("compile_fail")) {
         // Writing to a `String` cannot fail.
