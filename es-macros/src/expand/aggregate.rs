@@ -12,13 +12,13 @@ use crate::syntax::{item, types};
 
 use super::{behaviour, block, derives, first_span, shape};
 
-pub(crate) fn expand(options: TokenStream, tokens: TokenStream) -> TokenStream {
-    if item::is_impl(&tokens) { behaviour::expand(options, tokens) } else { expand_struct(options, tokens) }
+pub(crate) fn expand(options: TokenStream, tokens: &TokenStream) -> TokenStream {
+    if item::is_impl(tokens) { behaviour::expand(options, tokens) } else { expand_struct(options, tokens) }
 }
 
-fn expand_struct(options: TokenStream, tokens: TokenStream) -> TokenStream {
+fn expand_struct(options: TokenStream, tokens: &TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
-    let Some(aggregate) = Aggregate::read(options, tokens.clone(), &mut diagnostics) else {
+    let Some(aggregate) = Aggregate::read(options, tokens, &mut diagnostics) else {
         let errors = diagnostics.into_tokens();
         return quote!(#tokens #errors);
     };

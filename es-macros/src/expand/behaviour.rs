@@ -12,9 +12,9 @@ use crate::syntax::types;
 
 use super::{block, first_span};
 
-pub(crate) fn expand(options: TokenStream, tokens: TokenStream) -> TokenStream {
+pub(crate) fn expand(options: TokenStream, tokens: &TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
-    let Some(behaviour) = Behaviour::read(options, tokens.clone(), &mut diagnostics) else {
+    let Some(behaviour) = Behaviour::read(options, tokens, &mut diagnostics) else {
         let errors = diagnostics.into_tokens();
         return quote!(#tokens #errors);
     };

@@ -11,9 +11,9 @@ use crate::model::command::Command;
 use super::event::stand_in_serde;
 use super::{block, derives, first_span};
 
-pub(crate) fn expand(options: TokenStream, tokens: TokenStream) -> TokenStream {
+pub(crate) fn expand(options: TokenStream, tokens: &TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
-    let Some(command) = Command::read(options, tokens.clone(), &mut diagnostics) else {
+    let Some(command) = Command::read(options, tokens, &mut diagnostics) else {
         let errors = diagnostics.into_tokens();
         return quote!(#tokens #errors);
     };

@@ -12,17 +12,17 @@ use crate::syntax::types;
 
 use super::{block, first_span};
 
-pub(crate) fn expand(options: TokenStream, tokens: TokenStream) -> TokenStream {
+pub(crate) fn expand(options: TokenStream, tokens: &TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
-    let Some(handler) = FreeHandler::read(options, tokens.clone(), &mut diagnostics) else {
+    let Some(handler) = FreeHandler::read(options, tokens, &mut diagnostics) else {
         let errors = diagnostics.into_tokens();
         return quote!(#tokens #errors);
     };
     let function = &handler.function;
     let impls = handler.signature.as_ref().map(|signature| {
         let broken = handler.broken || diagnostics.has_errors();
-        let handles = if broken { stand_in(&handler, signature) } else { handles(&handler, signature) };
-        block(&handler.runtime, &handles)
+        let impls = if broken { stand_in(&handler, signature) } else { handles(&handler, signature) };
+        block(&handler.runtime, &impls)
     });
     let cfgs = &handler.cfgs;
     let impls = impls.map(|impls| quote!(#(#cfgs)* #impls));

@@ -11,9 +11,9 @@ use crate::syntax::types;
 
 use super::{block, first_span};
 
-pub(crate) fn expand(options: TokenStream, tokens: TokenStream) -> TokenStream {
+pub(crate) fn expand(options: TokenStream, tokens: &TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
-    let Some(upcaster) = Upcaster::read(options, tokens.clone(), &mut diagnostics) else {
+    let Some(upcaster) = Upcaster::read(options, tokens, &mut diagnostics) else {
         let errors = diagnostics.into_tokens();
         return quote!(#tokens #errors);
     };

@@ -13,13 +13,13 @@ use crate::syntax::{item, types};
 use super::event::stand_in_serde;
 use super::{block, derives, first_span, shape};
 
-pub(crate) fn expand(options: TokenStream, tokens: TokenStream) -> TokenStream {
-    if item::is_impl(&tokens) { expand_impl(options, tokens) } else { expand_struct(options, tokens) }
+pub(crate) fn expand(options: TokenStream, tokens: &TokenStream) -> TokenStream {
+    if item::is_impl(tokens) { expand_impl(options, tokens) } else { expand_struct(options, tokens) }
 }
 
-fn expand_struct(options: TokenStream, tokens: TokenStream) -> TokenStream {
+fn expand_struct(options: TokenStream, tokens: &TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
-    let Some(value) = Value::read(options, tokens.clone(), &mut diagnostics) else {
+    let Some(value) = Value::read(options, tokens, &mut diagnostics) else {
         let errors = diagnostics.into_tokens();
         return quote!(#tokens #errors);
     };
@@ -99,7 +99,7 @@ fn getters(value: &Value) -> TokenStream {
     let getters = value.fields.iter().enumerate().map(|(index, field)| {
         let (cfgs, name, ty) = (&field.cfgs, accessor(field), &field.ty);
         let member = field.ident.clone().map_or_else(|| syn::Member::from(index), syn::Member::from);
-        let text = format!("Gives the {}.", field.name().replace("0", "value").replace('_', " "));
+        let text = format!("Gives the {}.", field.name().replace('0', "value").replace('_', " "));
         let docs = if field.docs.is_empty() {
             quote!(#[doc = #text])
         } else {
@@ -225,9 +225,9 @@ fn stand_in_trait(name: &str, ty: &TokenStream, generics: &TokenStream) -> Token
     }
 }
 
-fn expand_impl(options: TokenStream, tokens: TokenStream) -> TokenStream {
+fn expand_impl(options: TokenStream, tokens: &TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
-    let Some(value) = ValueImpl::read(options, tokens.clone(), &mut diagnostics) else {
+    let Some(value) = ValueImpl::read(options, tokens, &mut diagnostics) else {
         let errors = diagnostics.into_tokens();
         return quote!(#tokens #errors);
     };
@@ -240,11 +240,11 @@ fn expand_impl(options: TokenStream, tokens: TokenStream) -> TokenStream {
 
 /// A block with `validate` names the error that `new` returns.
 fn validated(value: &ValueImpl, diagnostics: &mut Diagnostics) -> TokenStream {
-    let functions = value.block.items.iter().filter_map(|item| match item {
+    let mut functions = value.block.items.iter().filter_map(|item| match item {
         ImplItem::Function(function) if function.sig.ident == "validate" => Some(function),
         _ => None,
     });
-    let Some(function) = functions.last() else { return TokenStream::new() };
+    let Some(function) = functions.next() else { return TokenStream::new() };
     let output = types::returned(&function.sig.output);
     let (Some(output), Some(_), []) = (output, function.receiver(), function.parameters().as_slice()) else {
         diagnostics.error(&function.sig, texts::validate_form());

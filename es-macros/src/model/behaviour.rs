@@ -58,7 +58,7 @@ pub(crate) struct PureHandler {
 }
 
 impl Behaviour {
-    pub(crate) fn read(options: TokenStream, tokens: TokenStream, diagnostics: &mut Diagnostics) -> Option<Self> {
+    pub(crate) fn read(options: TokenStream, tokens: &TokenStream, diagnostics: &mut Diagnostics) -> Option<Self> {
         let options: ImplOptions = options::read(Word::AggregateImpl, options, diagnostics);
         let mut block = item::inherent_impl(Word::Aggregate, tokens, diagnostics)?;
         check::behaviour::block(&block, diagnostics);

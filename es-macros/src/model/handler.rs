@@ -37,7 +37,7 @@ pub(crate) struct HandlerSignature {
 }
 
 impl FreeHandler {
-    pub(crate) fn read(options: TokenStream, tokens: TokenStream, diagnostics: &mut Diagnostics) -> Option<Self> {
+    pub(crate) fn read(options: TokenStream, tokens: &TokenStream, diagnostics: &mut Diagnostics) -> Option<Self> {
         let options: HandlerOptions = options::read(Word::CommandHandler, options, diagnostics);
         let function = item::function(Word::CommandHandler, tokens, diagnostics)?;
         let sound = check::handler::free(&function, diagnostics);

@@ -30,6 +30,7 @@ mod readers;
 mod snapshot;
 mod writer;
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,19 +77,27 @@ const POLL: Duration = Duration::from_millis(50);
 /// # Ok::<_, es_runtime::store::StoreError>(()) })?;
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SqliteStore {
     queue: mpsc::Sender<Work>,
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 struct Shared {
+    place: Place,
     readers: Readers,
     head: Arc<watch::Sender<GlobalPosition>>,
     stream_names: Cache<i64, StreamId>,
-    busy_timeout: Duration,
     poll: Option<Duration>,
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore")
+            .field("path", &self.shared.place.path)
+            .field("closed", &self.queue.is_closed())
+            .finish_non_exhaustive()
+    }
 }
 
 impl SqliteStore {
@@ -142,7 +151,7 @@ impl SqliteStore {
             readers,
             head: Arc::clone(&head),
             stream_names: Cache::new(options.cached_streams),
-            busy_timeout: place.busy_timeout,
+            place: place.clone(),
             poll,
         };
         let (queue, work) = mpsc::channel(options.queue);
@@ -160,7 +169,7 @@ impl SqliteStore {
     }
 
     fn busy_timeout(&self) -> Duration {
-        self.shared.busy_timeout
+        self.shared.place.busy_timeout
     }
 
     fn stream_names(&self) -> &Cache<i64, StreamId> {
@@ -186,17 +195,13 @@ impl SqliteStore {
 impl EventStore for SqliteStore {
     async fn submit(&self, commit: NewCommit) -> CommitTicket {
         // Waiting for a place and taking it are two steps: dropped in the first, the commit is still here.
-        match self.queue.reserve().await {
-            Ok(place) => {
-                let (ticket, waiting) = CommitTicket::pair();
-                place.send(Work::Commit(Pending { commit, ticket }));
-                waiting
-            }
-            Err(_) => {
-                commit.chain.break_off();
-                CommitTicket::ready(Err(AppendError::Store(StoreError::Closed)))
-            }
-        }
+        let Ok(place) = self.queue.reserve().await else {
+            commit.chain.break_off();
+            return CommitTicket::ready(Err(AppendError::Store(StoreError::Closed)));
+        };
+        let (ticket, waiting) = CommitTicket::pair();
+        place.send(Work::Commit(Pending { commit, ticket }));
+        waiting
     }
 
     async fn read_stream(
