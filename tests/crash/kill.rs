@@ -19,7 +19,7 @@ async fn what_was_acknowledged_survives_a_kill() {
     let mut acknowledged = Vec::new();
     for round in 0..25 {
         let mut child = child::start(&file, 1_000_000);
-        let kill_after = usize::from(any(400)) + 1;
+        let kill_after = usize::from(any(150)) + 1;
         let new = child::acknowledged(&mut child, |count| count == kill_after);
         child.wait().unwrap();
         assert!(new.len() >= kill_after, "round {round}: the writer ended by itself");

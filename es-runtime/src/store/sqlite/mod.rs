@@ -6,11 +6,11 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `options`, `open` | how a store is opened; connections, migrations |
-//! | `writer`, `group` | the one task that writes; one group through one transaction |
+//! | `writer`, `group`, `outcome` | the one task that writes; one group through one transaction; what became of it |
 //! | `plan` | what becomes of each commit of a group, decided without the database |
 //! | `cache`, `lookup` | what a group is decided on: from memory on trust, or read under the write lock |
 //! | `append` | the statements of a group |
-//! | `readers`, `read`, `page` | connections for reading; the log, many events in one row |
+//! | `readers`, `read`, `pages`, `page` | connections for reading; the log, many events in one row |
 //! | `ledger`, `identity`, `snapshot` | the smaller tables |
 //! | `error` | the database's errors in the store's words |
 
@@ -23,7 +23,9 @@ mod ledger;
 mod lookup;
 mod open;
 mod options;
+mod outcome;
 mod page;
+mod pages;
 mod plan;
 mod read;
 mod readers;
