@@ -46,7 +46,7 @@ fn render(event: &Event) -> TokenStream {
             use __es::ProbeFallback as _;
         )
     };
-    let impls = block(&event.runtime, &quote!(#probe #(#checks)* #upcast #unit #own #shape));
+    let impls = block(&event.runtime, &quote!(#(#checks)* #upcast #unit #own #shape));
     quote!(#derive #(#attrs)* #serde #item #impls)
 }
 
@@ -97,7 +97,7 @@ fn upcast(event: &Event) -> TokenStream {
     let body = match &event.upcast {
         Some(old) => {
             let call = quote_spanned!(at(first_span(old))=> __es::upcast_typed::<#old, Self>);
-            quote!(#call(version, body))
+            quote!(#call(version, body, __es::Event::<#old>::decode))
         }
         None if event.version > 1 => {
             let span = event.version_span.map_or_else(proc_macro2::Span::call_site, at);

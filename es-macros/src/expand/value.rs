@@ -77,17 +77,15 @@ fn constructor(value: &Value) -> TokenStream {
             }
         },
         Some(span) => {
-            let checked = quote_spanned!(at(span)=> <Self as __es::Validated>::Error);
-            let check = quote_spanned!(at(span)=> __es::checked);
-            quote! {
+            quote_spanned! {at(span)=>
                 /// Makes the value from its parts and checks it.
                 ///
                 /// # Errors
                 ///
                 /// What `validate` says.
                 #many
-                #vis fn new(#(#parameters),*) -> __es::Result<Self, #checked> {
-                    #check(#build)
+                #vis fn new(#(#parameters),*) -> __es::Result<Self, <Self as __es::Validated>::Error> {
+                    <Self as __es::Validated>::checked(#build)
                 }
             }
         }
@@ -155,20 +153,22 @@ fn checked_deserialize(value: &Value) -> TokenStream {
         let cfgs = &field.cfgs;
         quote!(#(#cfgs)* #member: parts.#member)
     });
-    let check = quote_spanned!(at(value.validate.unwrap_or_else(proc_macro2::Span::call_site))=> __es::deserialized);
+    let deserialize = quote_spanned! {at(value.validate.unwrap_or_else(proc_macro2::Span::call_site))=>
+        #[automatically_derived]
+        impl<'de> __es::serde::Deserialize<'de> for #ident {
+            fn deserialize<D: __es::serde::Deserializer<'de>>(deserializer: D) -> __es::Result<Self, D::Error> {
+                let parts = <Parts as __es::serde::Deserialize>::deserialize(deserializer)?;
+                <Self as __es::Validated>::deserialized(Self { #(#members),* })
+            }
+        }
+    };
     quote! {
         #[derive(__es::serde::Deserialize)]
         #(#attrs)*
         #[serde(crate = #serde, rename = #name)]
         #transparent
         struct Parts #parts
-        #[automatically_derived]
-        impl<'de> __es::serde::Deserialize<'de> for #ident {
-            fn deserialize<D: __es::serde::Deserializer<'de>>(deserializer: D) -> __es::Result<Self, D::Error> {
-                let parts = <Parts as __es::serde::Deserialize>::deserialize(deserializer)?;
-                #check(Self { #(#members),* })
-            }
-        }
+        #deserialize
     }
 }
 
@@ -183,8 +183,10 @@ fn stand_in(value: &Value) -> TokenStream {
     let (impl_generics, ty_generics, _) = value.item.generics.split_for_impl();
     let parameters = &value.item.generics.params;
     let serde = stand_in_serde(&quote!(#ident #ty_generics), &parameters.to_token_stream(), &value.derived);
-    let members = if parameters.is_empty() && !value.fields.is_empty() {
-        let (constructor, getters) = (broken_constructor(value), getters(value));
+    let sound = parameters.is_empty() && !value.fields.is_empty() && (!value.is_tuple() || value.fields.len() == 1);
+    let members = if sound {
+        let constructor = if value.validate.is_none() { constructor(value) } else { TokenStream::new() };
+        let getters = getters(value);
         quote!(impl #ident { #constructor #getters })
     } else {
         TokenStream::new()
@@ -195,15 +197,6 @@ fn stand_in(value: &Value) -> TokenStream {
         traits.map(|name| stand_in_trait(name, &quote!(#ident #ty_generics), &impl_generics.to_token_stream()));
     let impls = block(&value.runtime, &quote!(#serde #(#traits)* #members));
     quote!(#derive #item #impls)
-}
-
-fn broken_constructor(value: &Value) -> TokenStream {
-    let mut open = value.item.clone();
-    open.vis = value.item.vis.clone();
-    match value.validate {
-        None => constructor(value),
-        Some(_) => TokenStream::new(),
-    }
 }
 
 fn stand_in_trait(name: &str, ty: &TokenStream, generics: &TokenStream) -> TokenStream {
@@ -248,7 +241,16 @@ fn validated(value: &ValueImpl, diagnostics: &mut Diagnostics) -> TokenStream {
     let output = types::returned(&function.sig.output);
     let (Some(output), Some(_), []) = (output, function.receiver(), function.parameters().as_slice()) else {
         diagnostics.error(&function.sig, texts::validate_form());
-        return TokenStream::new();
+        let ty = &value.block.self_ty;
+        return block(
+            &value.runtime,
+            &quote! {
+                impl __es::Validated for #ty {
+                    type Error = __es::Infallible;
+                    fn check(&self) -> __es::Result<(), __es::Infallible> { __es::broken() }
+                }
+            },
+        );
     };
     let ty = &value.block.self_ty;
     let name = &function.sig.ident;

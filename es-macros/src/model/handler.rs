@@ -80,7 +80,7 @@ fn signature(function: &Function, sound: bool, diagnostics: &mut Diagnostics) ->
         return None;
     };
     Some(HandlerSignature {
-        command: types::plain(&command.ty).clone(),
+        command: types::referent(&command.ty).clone(),
         root,
         aggregate,
         arguments: parameters.map(|parameter| (*parameter.ty).clone()).collect(),

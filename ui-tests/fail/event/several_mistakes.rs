@@ -8,9 +8,9 @@ pub struct Deposited {
     pub note: &'static str,
 }
 
-fn deposited() -> impl DomainEvent + Clone + std::fmt::Debug {
-    let event: Deposited = unreachable!();
-    event
+fn deposited(event: &Deposited) -> impl DomainEvent + std::fmt::Debug {
+    println!("{event:?}");
+    event.clone()
 }
 
 fn main() {}

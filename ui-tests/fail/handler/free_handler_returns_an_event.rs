@@ -35,7 +35,7 @@ impl Account {
 }
 
 #[command_handler]
-async fn deposit(command: Deposit, account: &mut Existing<Account>) -> Deposited {
+async fn deposit(command: Deposit, _: &mut Existing<Account>) -> Deposited {
     Deposited { cents: command.cents }
 }
 

@@ -37,7 +37,7 @@ impl Account {
 pub struct Balance(i64);
 
 #[command_handler]
-async fn deposit(command: Deposit, account: &mut Existing<Account>) -> Result<Balance, RecordError> {
+async fn deposit(command: Deposit, _: &mut Existing<Account>) -> Result<Balance, RecordError> {
     Ok(Balance(command.cents))
 }
 

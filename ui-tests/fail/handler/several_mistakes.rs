@@ -45,7 +45,7 @@ impl Account {
     }
 
     #[command_handler(retires = 1)]
-    fn deposit(&self, command: &Deposit, name: String) {}
+    fn deposit(&self, _: &Deposit, _: String) {}
 }
 
 domain! { pub Bank = "bank"; aggregates: [Account]; commands: [Open, Deposit] }

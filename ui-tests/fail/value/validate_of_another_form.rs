@@ -6,7 +6,7 @@ pub struct Email(String);
 
 #[value_object]
 impl Email {
-    fn validate(email: &str) -> Result<(), String> {
+    fn validate(_: &str) -> Result<(), String> {
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use futures_util::TryStreamExt as _;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection as _, Either, Executor as _};
+use sqlx::{AssertSqlSafe, Connection as _, Either, Executor as _};
 use tokio::sync::MutexGuard;
 
 use super::append::{Request, Wrap};
@@ -93,7 +93,10 @@ impl Writer {
         let Some(mut state) = self.cache.trusted_state(commits) else { return Ok(None) };
         let plan = Plan::decide(&mut state, commits.iter().copied());
         match self.write(slot, Wrap::Whole, plan, &state, commits).await {
-            Ok(done) => Ok(Some(done)),
+            Ok(done) => {
+                self.cache.confirm();
+                Ok(Some(done))
+            }
             Err(Failed::Separable(_)) => {
                 // Another process was faster, or a key is taken. The constraints said so; now ask.
                 self.cache.doubt(commits);
@@ -166,6 +169,7 @@ impl Writer {
         if keep || self.place.is_in_memory() {
             self.roll_back(slot).await;
         } else if let Some(connection) = slot.take() {
+            tracing::warn!(%error, "the connection that writes failed; it is closed and made again");
             // Waits until the connection's thread has let go of the file.
             let _ = connection.close_hard().await;
         }
@@ -207,8 +211,8 @@ impl Writer {
             Ok(None) => {
                 // Not there now. But a flush that failed may leave the whole commit in the write-ahead log, where nobody sees
                 // it until a crash makes SQLite read the log again. A commit of our own overwrites it for good.
-                match connection.execute("PRAGMA user_version = 0").await {
-                    Ok(_) => Err(self.failed(error, "committing")),
+                match overwrite(connection).await {
+                    Ok(()) => Err(self.failed(error, "committing")),
                     Err(second) => Err(uncertain(format!("{error}; then {second}"))),
                 }
             }
@@ -355,3 +359,14 @@ async fn look_for(
             .await?;
     Ok(found.map(|_| None))
 }
+
+/// Commits a transaction that changes nothing: the header's free field is written with the value it has.
+async fn overwrite(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let value: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
+    connection.execute(AssertSqlSafe(format!("PRAGMA user_version = {value}"))).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "tests are assertions")]
+mod tests;

@@ -273,7 +273,17 @@ impl SnapshotStore for SqliteStore {
         let mut reader = self.reader().await?;
         let found = snapshot::find(reader.connection()?, stream, fingerprint).await;
         let found = self.done(reader, found, "reading a snapshot")?;
-        Ok(found.map(|(version, state)| (Version::new(version.cast_unsigned()), state.into())))
+        found
+            .map(|(version, state)| {
+                let version = u64::try_from(version).map_err(|_| {
+                    error::damaged(
+                        format!("table snapshots, stream `{stream}`"),
+                        format!("the version {version} is negative"),
+                    )
+                })?;
+                Ok((Version::new(version), state.into()))
+            })
+            .transpose()
     }
 }
 
