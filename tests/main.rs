@@ -1,5 +1,5 @@
 //! The behaviour of the whole.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests are assertions")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests are assertions")]
 
 mod contract;

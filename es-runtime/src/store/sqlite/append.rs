@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments as _, AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
-use super::plan::{Plan, State};
+use super::plan::{ClaimKey, Plan, State};
 use crate::event::Metadata;
 use crate::store::NewCommit;
 
@@ -230,19 +230,21 @@ impl<'a> Metas<'a> {
 /// Gives the indexes of the claims that are freed and of those that are taken, where there are any.
 fn claims(plan: &Plan, state: &State) -> (Option<String>, Option<String>) {
     let changes = plan.claim_changes(state);
-    let index = |pick: fn(&(Option<i64>, Option<i64>)) -> Option<i64>| {
-        let rows: Vec<_> =
-            changes.iter().filter_map(|(key, before, after)| Some((key, pick(&(*before, *after))?))).collect();
-        let json = json_rows(&rows, |text, (key, stream)| {
-            for part in [&key.tenant, &key.set, &key.key] {
-                quote(text, part);
-                text.push(',');
-            }
-            let _ = write!(text, "{stream}");
-        });
-        (!rows.is_empty()).then_some(json)
-    };
-    (index(|(before, _)| *before), index(|(_, after)| *after))
+    let freed = changes.iter().filter_map(|(key, before, _)| Some((key, (*before)?)));
+    let taken = changes.iter().filter_map(|(key, _, after)| Some((key, (*after)?)));
+    (claim_rows(freed), claim_rows(taken))
+}
+
+fn claim_rows<'a>(rows: impl Iterator<Item = (&'a ClaimKey, i64)>) -> Option<String> {
+    let mut rows = rows.peekable();
+    rows.peek()?;
+    Some(json_rows(rows, |text, (key, stream)| {
+        for part in [&key.tenant, &key.set, &key.key] {
+            quote(text, part);
+            text.push(',');
+        }
+        let _ = write!(text, "{stream}");
+    }))
 }
 
 fn ledger(arguments: &mut SqliteArguments, plan: &Plan, commits: &[&NewCommit]) {

@@ -47,12 +47,12 @@ impl Writer {
     pub(super) async fn store(&mut self, group: Vec<Pending>) {
         let commits: Vec<&NewCommit> = group.iter().map(|pending| &pending.commit).collect();
         match self.attempt(&commits).await {
-            Ok(done) => self.answer(group, done),
+            Ok(done) => self.answer(group, &done),
             Err(Failed::Separable(_)) if group.len() > 1 => {
                 // Whatever a single commit brought with it must not fail its neighbours.
                 for pending in group {
                     match self.attempt(&[&pending.commit]).await {
-                        Ok(done) => self.answer(vec![pending], done),
+                        Ok(done) => self.answer(vec![pending], &done),
                         Err(failed) => refuse(vec![pending], &failed),
                     }
                 }
@@ -226,7 +226,7 @@ impl Writer {
         if separable { Failed::Separable(error) } else { together(error) }
     }
 
-    fn answer(&self, group: Vec<Pending>, done: Done) {
+    fn answer(&self, group: Vec<Pending>, done: &Done) {
         let committed = |version: u64, last_event: Option<usize>| Committed {
             version: Version::new(version),
             position: match (done.first, last_event) {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
-use rustc_hash::FxHashMap;
+use rustc_hash::FxHashSet;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{Arguments as _, AssertSqlSafe, Either, Executor as _, Row as _, SqlSafeStr as _};
 
@@ -67,10 +67,10 @@ pub(super) async fn look_up(
     }
     if !keys.is_empty() {
         // Arguments: index `[tenant, key]`.
-        let _ = write!(
+        let _ = writeln!(
             sql,
             "SELECT {RECORD_COLUMNS}, e.key FROM json_each(?) AS e CROSS JOIN command_ledger AS c \
-             ON c.tenant = e.value->>0 AND c.key = e.value->>1 LEFT JOIN streams AS s ON s.stream_no = c.stream_no;\n"
+             ON c.tenant = e.value->>0 AND c.key = e.value->>1 LEFT JOIN streams AS s ON s.stream_no = c.stream_no;"
         );
         add(json_rows(&keys, |text, (tenant, key)| texts(text, &[tenant, key])))?;
     }
@@ -119,8 +119,8 @@ enum Part {
 
 /// Keeps the first of each.
 fn distinct<T: std::hash::Hash + Eq + Clone>(items: impl Iterator<Item = T>) -> Vec<T> {
-    let mut seen = FxHashMap::default();
-    items.filter(|item| seen.insert(item.clone(), ()).is_none()).collect()
+    let mut seen = FxHashSet::default();
+    items.filter(|item| seen.insert(item.clone())).collect()
 }
 
 fn texts(json: &mut String, parts: &[&str]) {

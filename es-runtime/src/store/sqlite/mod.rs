@@ -186,17 +186,13 @@ impl SqliteStore {
 impl EventStore for SqliteStore {
     async fn submit(&self, commit: NewCommit) -> CommitTicket {
         // Waiting for a place and taking it are two steps: dropped in the first, the commit is still here.
-        match self.queue.reserve().await {
-            Ok(place) => {
-                let (ticket, waiting) = CommitTicket::pair();
-                place.send(Work::Commit(Pending { commit, ticket }));
-                waiting
-            }
-            Err(_) => {
-                commit.chain.break_off();
-                CommitTicket::ready(Err(AppendError::Store(StoreError::Closed)))
-            }
-        }
+        let Ok(place) = self.queue.reserve().await else {
+            commit.chain.break_off();
+            return CommitTicket::ready(Err(AppendError::Store(StoreError::Closed)));
+        };
+        let (ticket, waiting) = CommitTicket::pair();
+        place.send(Work::Commit(Pending { commit, ticket }));
+        waiting
     }
 
     async fn read_stream(

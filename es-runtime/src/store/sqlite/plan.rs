@@ -236,3 +236,6 @@ fn set_owner(state: &mut State, key: ClaimKey, owner: Option<i64>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

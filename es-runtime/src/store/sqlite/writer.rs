@@ -66,6 +66,21 @@ struct Turn {
     closing: Vec<oneshot::Sender<()>>,
 }
 
+impl Turn {
+    fn take(&mut self, work: Work, forgetting: &mut Vec<Forget>) {
+        match work {
+            Work::Commit(pending) => {
+                self.events += pending.commit.events.len();
+                self.bytes += bytes(&pending.commit);
+                self.commits.push(pending);
+            }
+            Work::Identify(identify) => self.identities.push(identify),
+            Work::Forget(forget) => forgetting.push(forget),
+            Work::Close(closed) => self.closing.push(closed),
+        }
+    }
+}
+
 impl Writer {
     pub(super) fn new(
         place: Place,
@@ -105,7 +120,7 @@ impl Writer {
             };
             let mut turn = Turn::default();
             if let Some(work) = next {
-                self.take(work, &mut turn, &mut forgetting);
+                turn.take(work, &mut forgetting);
                 held = self.fill(&mut turn, &mut forgetting, target).await;
             }
             if !turn.closing.is_empty() {
@@ -147,7 +162,7 @@ impl Writer {
                 {
                     return Some(work);
                 }
-                self.take(work, turn, forgetting);
+                turn.take(work, forgetting);
             }
             if turn.commits.len() >= target.min(self.limits.commits) || self.queue.is_closed() {
                 return None;
@@ -166,19 +181,6 @@ impl Writer {
         turn.commits.is_empty()
             || (turn.events + commit.events.len() <= self.limits.events
                 && turn.bytes + bytes(commit) <= self.limits.bytes)
-    }
-
-    fn take(&self, work: Work, turn: &mut Turn, forgetting: &mut Vec<Forget>) {
-        match work {
-            Work::Commit(pending) => {
-                turn.events += pending.commit.events.len();
-                turn.bytes += bytes(&pending.commit);
-                turn.commits.push(pending);
-            }
-            Work::Identify(identify) => turn.identities.push(identify),
-            Work::Forget(forget) => forgetting.push(forget),
-            Work::Close(closed) => turn.closing.push(closed),
-        }
     }
 
     /// Gives all ids of a turn their keys, in one transaction.

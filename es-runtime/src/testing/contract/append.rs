@@ -102,13 +102,14 @@ pub async fn commits_on_different_streams_do_not_conflict<S: Store>(store: S) {
 /// Checks what its name says.
 pub async fn everything_of_an_event_comes_back<S: Store>(store: S) {
     let stream = StreamId::of("acme", "account", "42");
-    let mut metadata = Metadata::default();
-    metadata.command_id = Some(CommandId::new_v7());
-    metadata.correlation = Some(CorrelationId::new_v7());
-    metadata.causation = Some(CausationId::new_v7());
-    metadata.actor = Some("Zoë „quoted\" \u{0}".to_owned());
-    metadata.trace = Some(TraceContext { traceparent: "00-ab-cd-01".to_owned(), tracestate: "k=v".to_owned() });
-    metadata.entries = BTreeMap::from([("ip".to_owned(), "::1".to_owned())]);
+    let metadata = Metadata {
+        command_id: Some(CommandId::new_v7()),
+        correlation: Some(CorrelationId::new_v7()),
+        causation: Some(CausationId::new_v7()),
+        actor: Some("Zoë „quoted\" \u{0}".to_owned()),
+        trace: Some(TraceContext { traceparent: "00-ab-cd-01".to_owned(), tracestate: "k=v".to_owned() }),
+        entries: BTreeMap::from([("ip".to_owned(), "::1".to_owned())]),
+    };
     let mut new = commit(&stream, 0, 0);
     new.metadata = Arc::new(metadata.clone());
     let mut second = event_of("withdrawn", &b"{\"amount\": 5 }"[..]);

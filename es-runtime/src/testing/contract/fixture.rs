@@ -15,7 +15,7 @@ use crate::store::{
 };
 
 /// How long a check waits for something that has to happen.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Names a stream.
 #[must_use]

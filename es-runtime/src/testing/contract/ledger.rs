@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use super::fixture::*;
 use crate::event::GlobalPosition;
-use crate::store::{AppendError, Committed, LedgerRecord, NewCommit, Store};
+use crate::store::{AppendError, Committed, DecisionChain, LedgerRecord, NewCommit, Store};
 
 /// What the ledger must hold after a commit.
 fn record(commit: &NewCommit, committed: Committed) -> LedgerRecord {
@@ -57,7 +57,7 @@ pub async fn a_repeated_key_with_another_hash_gives_the_first_record<S: Store>(s
     let mut other = commit(&stream("a"), 1, 1).keyed("k");
     if let Some(entry) = &mut other.ledger {
         entry.hash = [9; 32];
-        entry.command = "Withdraw".to_owned();
+        entry.command = String::from("Withdraw");
     }
     assert_recorded(store_one(&store, other).await, &record(&first, committed));
 }
@@ -91,7 +91,7 @@ pub async fn a_key_used_twice_in_one_group_is_recorded_once<S: Store>(store: S) 
 pub async fn a_repeated_key_wins_over_a_stale_version<S: Store>(store: S) {
     let first = commit(&stream("a"), 0, 1).keyed("k");
     let committed = store_one(&store, first.clone()).await.expect("stored");
-    assert_recorded(store_one(&store, first.clone().chained(&Default::default())).await, &record(&first, committed));
+    assert_recorded(store_one(&store, first.clone().chained(&DecisionChain::new())).await, &record(&first, committed));
 }
 
 /// Checks what its name says.
@@ -112,7 +112,7 @@ pub async fn a_command_without_events_is_recorded<S: Store>(store: S) {
     assert_eq!(store.event_count().await.expect("countable"), 2);
     append(&store, &stream("a"), 2, 1).await;
     assert_recorded(
-        store_one(&store, nothing.clone().chained(&Default::default())).await,
+        store_one(&store, nothing.clone().chained(&DecisionChain::new())).await,
         &record(&nothing, committed),
     );
 }

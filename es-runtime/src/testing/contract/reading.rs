@@ -139,10 +139,9 @@ pub async fn head_and_count_follow_the_log<S: Store>(store: S) {
 pub async fn metadata_comes_back_per_commit<S: Store>(store: S) {
     let commits = (0..30).map(|index| {
         let mut commit = commit(&stream(&index.to_string()), 0, 2);
-        let mut metadata = Metadata::default();
         // Neighbours with the same metadata, and with different ones of the same length.
-        metadata.actor = Some(format!("actor {}", index / 2));
-        commit.metadata = Arc::new(metadata);
+        let actor = Some(format!("actor {}", index / 2));
+        commit.metadata = Arc::new(Metadata { actor, ..Metadata::default() });
         commit
     });
     let results = store_together(&store, commits.collect()).await;
