@@ -46,6 +46,9 @@ struct Arguments {
     /// Only these goals: a to f, g1 to g4, g10.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Measures the runtime only, without what it is compared with: for profilers.
+    #[arg(long)]
+    alone: bool,
     /// Replaces every flush of the disk by a sleep of this many microseconds (Linux, needs a C compiler).
     #[arg(long)]
     fsync_us: Option<u64>,
@@ -78,23 +81,32 @@ fn main() -> Result<ExitCode> {
         pool: arguments.pool.max(1),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let results = runtime.block_on(measure_all(&goals, rounds, &env, &folder))?;
+    let measures = measures(&goals, arguments.alone);
+    let results = runtime.block_on(measure_all(&measures, rounds, &env, &folder))?;
     table::print(&goals, &results, &env, rounds)
 }
 
 /// What was measured, with its rounds.
 type Results = Vec<(Measure, Vec<Sample>)>;
 
-async fn measure_all(goals: &[&Goal], rounds: usize, env: &Env, folder: &tempfile::TempDir) -> Result<Results> {
-    let mut results: Results = Vec::new();
+/// Gives what has to be measured for some goals, each once.
+fn measures(goals: &[&Goal], alone: bool) -> Vec<Measure> {
+    let mut measures = Vec::new();
     for goal in goals {
-        for measure in [Some(goal.ours), goal.theirs.map(|(_, theirs)| theirs)].into_iter().flatten() {
-            if !results.iter().any(|(known, _)| *known == measure) {
-                results.push((measure, Vec::new()));
+        let theirs = goal.theirs.filter(|_| !alone).map(|(_, theirs)| theirs);
+        for measure in [Some(goal.ours), theirs].into_iter().flatten() {
+            if !measures.contains(&measure) {
+                measures.push(measure);
             }
         }
     }
-    let reads = results.iter().any(|(measure, _)| matches!(measure, Measure::Read(_)));
+    measures
+}
+
+/// Measures everything in turns. Each round begins with another one.
+async fn measure_all(measures: &[Measure], rounds: usize, env: &Env, folder: &tempfile::TempDir) -> Result<Results> {
+    let mut results: Results = measures.iter().map(|measure| (*measure, Vec::new())).collect();
+    let reads = measures.iter().any(|measure| matches!(measure, Measure::Read(_)));
     let library = if reads { Some(Library::new(folder.path()).await?) } else { None };
     let bar = ProgressBar::new((results.len() * rounds) as u64)
         .with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")?);

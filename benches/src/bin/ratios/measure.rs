@@ -36,6 +36,8 @@ pub(crate) struct Sample {
     pub(crate) rate: f64,
     /// Events a flush.
     pub(crate) per_flush: Option<f64>,
+    /// Microseconds of the processor an event, in all threads of the process.
+    pub(crate) cpu: Option<f64>,
     /// Allocations an event.
     pub(crate) allocations: Option<f64>,
     /// Conflicts that the runtime met.
@@ -44,12 +46,21 @@ pub(crate) struct Sample {
 
 impl Sample {
     pub(crate) fn of(events: u64, took: Duration) -> Self {
-        Self { rate: float(events) / took.as_secs_f64(), per_flush: None, allocations: None, conflicts: 0 }
+        Self { rate: float(events) / took.as_secs_f64(), per_flush: None, cpu: None, allocations: None, conflicts: 0 }
     }
 
     pub(crate) fn nanoseconds(&self) -> f64 {
         1e9 / self.rate
     }
+}
+
+/// Gives the time that this process has had on the processors so far, in hundredths of a second; `None` where the system does
+/// not say.
+pub(crate) fn processor_time() -> Option<u64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The second field is a name in brackets that may hold anything; user and system time are the 14th and 15th.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]

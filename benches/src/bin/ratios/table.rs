@@ -42,7 +42,9 @@ fn line(goal: &Goal, results: &Results, env: &Env) -> Result<String> {
         };
         return Ok(format!("| {name} | {what} | {nanoseconds:.1} ns, {made:.1} allocations | | | {aim} | {reached} |"));
     };
-    let theirs = samples(theirs, results)?;
+    let Ok(theirs) = samples(theirs, results) else {
+        return Ok(format!("| {name} | {what} | {} | | | | |", rate(ours)));
+    };
     let mut ratios: Vec<f64> = ours.iter().zip(theirs).map(|(ours, theirs)| ours.rate / theirs.rate).collect();
     ratios.sort_by(f64::total_cmp);
     let ratio = median(ratios.clone());
@@ -67,8 +69,14 @@ fn middle(samples: &[Sample], value: impl Fn(&Sample) -> f64) -> f64 {
 fn rate(samples: &[Sample]) -> String {
     let rate = middle(samples, |sample| sample.rate);
     let text = if rate >= 1e6 { format!("{:.2} M/s", rate / 1e6) } else { format!("{rate:.0}/s") };
-    let grouped: Vec<f64> = samples.iter().filter_map(|sample| sample.per_flush).collect();
-    if grouped.is_empty() { text } else { format!("{text} ({:.1} a flush)", median(grouped)) }
+    let more = |value: fn(&Sample) -> Option<f64>| {
+        let values: Vec<f64> = samples.iter().filter_map(value).collect();
+        (!values.is_empty()).then(|| median(values))
+    };
+    let grouped = more(|sample| sample.per_flush).map(|events| format!("{events:.0} a flush"));
+    let cpu = more(|sample| sample.cpu).map(|cpu| format!("{cpu:.0} µs CPU"));
+    let more: Vec<String> = [grouped, cpu].into_iter().flatten().collect();
+    if more.is_empty() { text } else { format!("{text} ({})", more.join(", ")) }
 }
 
 fn short(ratio: f64) -> String {

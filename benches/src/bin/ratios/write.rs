@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::hand::ByHand;
 use crate::limit::{GroupInserts, Inserts, RowInserts};
-use crate::measure::{Env, Sample};
+use crate::measure::{Env, Sample, float, processor_time};
 
 /// Who writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,19 +122,20 @@ async fn drive<W: Work>(work: Arc<W>, clients: usize, env: &Env) -> Result<Sampl
         })
         .collect();
     tokio::time::sleep(env.time / 5).await;
+    let cpu = processor_time();
     let (flushes, before, begun) = (env.flush.count()?, done.load(Ordering::Relaxed), Instant::now());
     tokio::time::sleep(env.time).await;
     let (events, took) = (done.load(Ordering::Relaxed) - before, begun.elapsed());
     let flushes = env.flush.count()?.zip(flushes).map(|(after, before)| after - before);
+    let cpu = processor_time().zip(cpu).map(|(after, before)| after - before);
     stop.store(true, Ordering::Relaxed);
     for task in tasks {
         task.await??;
     }
     let mut sample = Sample::of(events, took.max(Duration::from_nanos(1)));
     sample.conflicts = env.conflicts.load(Ordering::Relaxed);
-    sample.per_flush = flushes
-        .filter(|flushes| *flushes > 0)
-        .map(|flushes| crate::measure::float(events) / crate::measure::float(flushes));
+    sample.per_flush = flushes.filter(|flushes| *flushes > 0).map(|flushes| float(events) / float(flushes));
+    sample.cpu = cpu.map(|cpu| float(cpu) * 10_000.0 / float(events.max(1)));
     Ok(sample)
 }
 
