@@ -29,43 +29,43 @@ fn run(item: TokenStream, expand: impl FnOnce(proc_macro2::TokenStream) -> proc_
 /// Declares an event.
 #[proc_macro_attribute]
 pub fn domain_event(options: TokenStream, item: TokenStream) -> TokenStream {
-    run(item, |item| expand::event::expand(options.into(), item))
+    run(item, |item| expand::event::expand(options.into(), &item))
 }
 
 /// Turns the stored JSON of an older version of an event into that of the next.
 #[proc_macro_attribute]
 pub fn upcast(options: TokenStream, item: TokenStream) -> TokenStream {
-    run(item, |item| expand::upcaster::expand(options.into(), item))
+    run(item, |item| expand::upcaster::expand(options.into(), &item))
 }
 
 /// Declares a value object.
 #[proc_macro_attribute]
 pub fn value_object(options: TokenStream, item: TokenStream) -> TokenStream {
-    run(item, |item| expand::value::expand(options.into(), item))
+    run(item, |item| expand::value::expand(options.into(), &item))
 }
 
 /// Declares a command.
 #[proc_macro_attribute]
 pub fn command(options: TokenStream, item: TokenStream) -> TokenStream {
-    run(item, |item| expand::command::expand(options.into(), item))
+    run(item, |item| expand::command::expand(options.into(), &item))
 }
 
 /// Declares an aggregate, on its struct and on its impl blocks.
 #[proc_macro_attribute]
 pub fn aggregate(options: TokenStream, item: TokenStream) -> TokenStream {
-    run(item, |item| expand::aggregate::expand(options.into(), item))
+    run(item, |item| expand::aggregate::expand(options.into(), &item))
 }
 
 /// Marks the function that applies an event, in an `#[aggregate] impl` block.
 #[proc_macro_attribute]
 pub fn apply(options: TokenStream, item: TokenStream) -> TokenStream {
-    run(item, |item| expand::apply::expand(options.into(), item))
+    run(item, |item| expand::apply::expand(&options.into(), &item))
 }
 
 /// Declares what handles a command.
 #[proc_macro_attribute]
 pub fn command_handler(options: TokenStream, item: TokenStream) -> TokenStream {
-    run(item, |item| expand::handler::expand(options.into(), item))
+    run(item, |item| expand::handler::expand(options.into(), &item))
 }
 
 /// Lists what belongs together.

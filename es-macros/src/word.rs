@@ -46,9 +46,8 @@ impl Word {
         match self {
             Self::DomainEvent | Self::Command | Self::Snapshot => "a struct",
             Self::ValueObject | Self::Aggregate | Self::AggregateImpl => "a struct or an inherent impl block",
-            Self::Upcast => "a function",
             Self::Apply => "a function in an `#[aggregate] impl` block",
-            Self::CommandHandler => "a function",
+            Self::Upcast | Self::CommandHandler => "a function",
         }
     }
 }

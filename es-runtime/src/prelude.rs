@@ -1,6 +1,6 @@
 //! What a domain needs: `use es_runtime::prelude::*;`.
 
-pub use chrono::{DateTime, Utc};
+pub use chrono::{DateTime, TimeDelta, Utc};
 pub use uuid::Uuid;
 
 pub use crate::aggregate::{Aggregate, CannotApply, Existing, New, RecordError, Root};

@@ -34,7 +34,8 @@ pub use crate::event::{
     AnyEvent, Claim, DecodeError, DomainEvent, HasShape, Recorded, Shape, UpcastError, UpcastFrom, decode,
 };
 pub use crate::handler::{
-    Context, Decides, Handled, HandlerArg, HandlerDescriptor, HandlerShape, Handles, QueryingArg, Rejection, Scope,
+    Context, Decides, DependencyDescriptor, Handled, HandlerArg, HandlerDescriptor, HandlerShape, Handles, QueryingArg,
+    Rejection, Scope,
 };
 pub use crate::store::Store;
 
@@ -104,17 +105,23 @@ pub fn deserialize_unit<'de, D: serde::Deserializer<'de>, T>(deserializer: D, un
     deserializer.deserialize_any(Nothing).map(|()| unit)
 }
 
+/// Describes an event of an aggregate.
+#[must_use]
+pub const fn event(parts: EventParts, type_name: &'static str, creates: bool) -> EventDescriptor {
+    EventDescriptor { name: parts.0, version: parts.1, type_name, shape: parts.2, creates }
+}
+
 /// An old version of an event that turns into the next one.
 #[diagnostic::on_unimplemented(
     message = "event `{Self}` cannot be upcast to `{New}`",
     label = "stored events of this version could not be read",
     note = "add `impl From<{Self}> for {New}`"
 )]
-pub trait UpcastsTo<New>: DomainEvent {
+pub trait UpcastsTo<New> {
     fn upcast_to(self) -> New;
 }
 #[diagnostic::do_not_recommend]
-impl<Old: DomainEvent, New: From<Old>> UpcastsTo<New> for Old {
+impl<Old, New: From<Old>> UpcastsTo<New> for Old {
     fn upcast_to(self) -> New {
         self.into()
     }
@@ -125,11 +132,15 @@ impl<Old: DomainEvent, New: From<Old>> UpcastsTo<New> for Old {
 /// # Errors
 ///
 /// [`DecodeError`] where the version is unknown or the JSON does not fit.
-pub fn upcast_typed<Old: UpcastsTo<New>, New: DomainEvent>(version: u32, body: &[u8]) -> Result<New, DecodeError> {
+pub fn upcast_typed<Old: UpcastsTo<New>, New: DomainEvent>(
+    version: u32,
+    body: &[u8],
+    decode: fn(u32, &[u8]) -> Result<Old, DecodeError>,
+) -> Result<New, DecodeError> {
     if version > New::VERSION {
         return Err(unknown_version::<New>(version));
     }
-    decode::<Old>(version, body).map(Old::upcast_to)
+    decode(version, body).map(Old::upcast_to)
 }
 
 /// Parses the stored form for the raw upcasters of `E`. Generated code applies them in their order.
@@ -204,9 +215,12 @@ impl<T: LocalTime, const N: usize> LocalTime for [T; N] {}
 impl<K, T: LocalTime> LocalTime for std::collections::BTreeMap<K, T> {}
 impl<K, T: LocalTime, H> LocalTime for std::collections::HashMap<K, T, H> {}
 
-/// Asks a question about a concrete type: the inherent answer where its bound holds, else the trait's.
-///
-/// With [`ProbeFallback`] in scope, `Probe::<T>::IS_LOCAL_TIME` and `Probe::<T>::SHAPE` are constants.
+// ---- questions about concrete types ---------------------------------------------------------------------------------
+//
+// `Probe::<T>::SHAPE` is the inherent answer where its bound holds, else that of `Fallback`. So one place demands a trait
+// and says what is missing, and all other places stay silent.
+
+/// Asks about any type.
 pub struct Probe<T: ?Sized>(std::marker::PhantomData<T>);
 impl<T: LocalTime> Probe<T> {
     pub const IS_LOCAL_TIME: bool = true;
@@ -214,41 +228,122 @@ impl<T: LocalTime> Probe<T> {
 impl<T: HasShape> Probe<T> {
     pub const SHAPE: Option<fn() -> &'static Shape> = Some(<T as HasShape>::shape);
 }
+
+/// Asks about an event.
+pub struct Event<E>(std::marker::PhantomData<E>);
+impl<E: DomainEvent> Event<E> {
+    pub const NAME: &'static str = E::NAME;
+    pub const VERSION: u32 = E::VERSION;
+    pub const PARTS: EventParts = (E::NAME, E::VERSION, E::shape);
+    pub const fn erase(event: &E) -> &dyn ErasedEvent {
+        event
+    }
+    pub fn decode(version: u32, body: &[u8]) -> Result<E, DecodeError> {
+        decode(version, body)
+    }
+}
+
+/// Asks what an event does to an aggregate.
+pub struct Fits<A, E>(std::marker::PhantomData<(A, E)>);
+impl<A: Apply<E>, E> Fits<A, E> {
+    pub const CREATES: bool = A::CREATES;
+    pub const CHANGES: bool = !A::CREATES;
+}
+
+/// Asks about a command in a domain's list.
+pub struct Route<C>(std::marker::PhantomData<C>);
+impl<C: Command> Route<C>
+where
+    C::Aggregate: Handles<C>,
+{
+    pub fn route<S: Store>(routes: &mut Routes<S>) {
+        routes.command::<C>();
+    }
+    pub fn run<S: Store>(
+        command: C,
+        context: DispatchContext<S>,
+    ) -> impl Future<Output = Outcome<serde_json::Value, AnyDomainError>> + Send {
+        run_enum(command, context)
+    }
+}
+
+/// Asks about a parameter of a handler.
+pub struct Taken<T>(std::marker::PhantomData<T>);
+impl<T: HandlerArg<'static>> Taken<T> {
+    pub const DEPENDENCY: Option<DependencyDescriptor> = T::DEPENDENCY;
+}
+
+/// An event's name, version and shape.
+pub type EventParts = (&'static str, u32, fn() -> &'static Shape);
+
 /// The answers where a bound does not hold.
-pub trait ProbeFallback {
+pub trait Fallback: Sized {
     const IS_LOCAL_TIME: bool = false;
     const SHAPE: Option<fn() -> &'static Shape> = None;
+    const NAME: &'static str = "";
+    const VERSION: u32 = u32::MAX;
+    const PARTS: EventParts = ("", 0, broken);
+    const CREATES: bool = true;
+    const CHANGES: bool = true;
+    const DEPENDENCY: Option<DependencyDescriptor> = None;
+    fn erase<E>(_: &E) -> &dyn ErasedEvent {
+        broken()
+    }
+    fn decode<E>(_: u32, _: &[u8]) -> Result<E, DecodeError> {
+        broken()
+    }
+    fn route<S: Store>(_: &mut Routes<S>) {}
+    fn run<C, S: Store>(_: C, _: DispatchContext<S>) -> std::future::Ready<Outcome<serde_json::Value, AnyDomainError>> {
+        broken()
+    }
 }
-impl<T: ?Sized> ProbeFallback for Probe<T> {}
+impl<T> Fallback for Probe<T> {}
+impl<E> Fallback for Event<E> {}
+impl<A, E> Fallback for Fits<A, E> {}
+impl<C> Fallback for Route<C> {}
+impl<T> Fallback for Taken<T> {}
 
 // ---- aggregates -----------------------------------------------------------------------------------------------------
 
 /// Applies a creating event.
+///
+/// # Errors
+///
+/// [`CannotApply::Exists`].
 #[inline]
-pub fn apply_create<A: Aggregate, E: DomainEvent>(
+pub fn apply_create<A: Aggregate, E>(
     state: Option<&mut A>,
     event: &E,
+    name: &'static str,
     create: impl FnOnce(&E) -> A,
 ) -> Result<Option<A>, CannotApply> {
     if state.is_some() {
-        return Err(CannotApply::Exists { event: E::NAME, aggregate: A::NAME });
+        return Err(CannotApply::Exists { event: name, aggregate: A::NAME });
     }
     Ok(Some(create(event)))
 }
 
 /// Applies a changing event.
+///
+/// # Errors
+///
+/// [`CannotApply::Absent`].
 #[inline]
-pub fn apply_change<A: Aggregate, E: DomainEvent>(
+pub fn apply_change<A: Aggregate, E>(
     state: Option<&mut A>,
     event: &E,
+    name: &'static str,
     change: impl FnOnce(&mut A, &E),
 ) -> Result<Option<A>, CannotApply> {
     let Some(state) = state else {
-        return Err(CannotApply::Absent { event: E::NAME, aggregate: A::NAME });
+        return Err(CannotApply::Absent { event: name, aggregate: A::NAME });
     };
     change(state, event);
     Ok(None)
 }
+
+/// Asks that an applied event is in the aggregate's list.
+pub const fn require_listed<E: EventOf<A>, A: Aggregate>() {}
 
 /// An event whose type is not known.
 pub trait ErasedEvent {
@@ -302,19 +397,6 @@ pub const fn something_creates<A: Aggregate>() -> bool {
     false
 }
 
-/// Asks what an event that a handler returns does to the aggregate, where it is one of its events.
-pub struct Fits<A, E>(std::marker::PhantomData<(A, E)>);
-impl<A: Apply<E>, E> Fits<A, E> {
-    pub const CREATES: bool = A::CREATES;
-    pub const CHANGES: bool = !A::CREATES;
-}
-/// The answers where the type is no event of the aggregate: other checks speak then.
-pub trait FitsFallback {
-    const CREATES: bool = true;
-    const CHANGES: bool = true;
-}
-impl<A, E> FitsFallback for Fits<A, E> {}
-
 // ---- value objects --------------------------------------------------------------------------------------------------
 
 /// A value object with a check.
@@ -332,68 +414,65 @@ pub trait Validated: Sized {
     ///
     /// What the value's own check says.
     fn check(&self) -> Result<(), Self::Error>;
-}
 
-/// Gives a value on if it is valid.
-///
-/// # Errors
-///
-/// What the value's own check says.
-pub fn checked<T: Validated>(value: T) -> Result<T, T::Error> {
-    value.check().map(|()| value)
-}
+    /// Gives a value on if it is valid.
+    ///
+    /// # Errors
+    ///
+    /// What the value's own check says.
+    fn checked(self) -> Result<Self, Self::Error> {
+        self.check().map(|()| self)
+    }
 
-/// Gives a value that was read on if it is valid.
-///
-/// # Errors
-///
-/// What the value's own check says, as text.
-pub fn deserialized<T: Validated<Error: std::fmt::Display>, E: serde::de::Error>(value: T) -> Result<T, E> {
-    checked(value).map_err(E::custom)
+    /// Gives a value that was read on if it is valid.
+    ///
+    /// # Errors
+    ///
+    /// What the value's own check says, as text.
+    fn deserialized<E: serde::de::Error>(self) -> Result<Self, E>
+    where
+        Self::Error: std::fmt::Display,
+    {
+        self.checked().map_err(E::custom)
+    }
 }
 
 // ---- handlers -------------------------------------------------------------------------------------------------------
 
-/// Decides a creating handler.
-pub fn creates<A: Aggregate, R: IntoEvents<A>>(
-    state: Option<&A>,
-    events: &mut Vec<A::Event>,
-    handler: impl FnOnce() -> R,
-) -> Result<(), Rejection<R::Error>> {
-    if state.is_some() {
-        return Err(Rejection::AlreadyExists);
-    }
-    handler().into_events(events).map_err(Rejection::Domain)
+/// A command of aggregate `A`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a command of `{A}`",
+    label = "not a command of `{A}`",
+    note = "a command handler takes a command: put `#[command(aggregate = {A})]` on `{Self}`"
+)]
+pub trait CommandFor<A> {}
+#[diagnostic::do_not_recommend]
+impl<A: Aggregate, C: Command<Aggregate = A>> CommandFor<A> for C {}
+
+/// Asks for a command of aggregate `A`.
+pub const fn require_command<C: CommandFor<A>, A: Aggregate>() {}
+
+/// Asks that there is no state.
+///
+/// # Errors
+///
+/// [`Rejection::AlreadyExists`].
+pub fn absent<A, E>(state: Option<&A>) -> Result<(), Rejection<E>> {
+    if state.is_some() { Err(Rejection::AlreadyExists) } else { Ok(()) }
 }
 
-/// Decides a changing handler.
-pub fn changes<A: Aggregate, R: IntoEvents<A>>(
-    state: Option<&A>,
-    events: &mut Vec<A::Event>,
-    handler: impl FnOnce(&A) -> R,
-) -> Result<(), Rejection<R::Error>> {
-    let Some(state) = state else {
-        return Err(Rejection::NotFound);
-    };
-    handler(state).into_events(events).map_err(Rejection::Domain)
-}
-
-/// Decides a handler that takes either.
-pub fn either<A: Aggregate, R: IntoEvents<A>>(
-    state: Option<&A>,
-    events: &mut Vec<A::Event>,
-    handler: impl FnOnce(Option<&A>) -> R,
-) -> Result<(), Rejection<R::Error>> {
-    handler(state).into_events(events).map_err(Rejection::Domain)
+/// Asks that there is a state.
+///
+/// # Errors
+///
+/// [`Rejection::NotFound`].
+pub fn existing<A, E>(state: Option<&A>) -> Result<&A, Rejection<E>> {
+    state.ok_or(Rejection::NotFound)
 }
 
 /// Handles a command by its pure decision.
-pub fn decided<A, C>(mut root: Root<A>, command: C) -> std::future::Ready<Handled<A, (), <A as Decides<C>>::Error>>
-where
-    C: Command<Aggregate = A>,
-    A: Decides<C>,
-{
-    let answer = root.handle(command);
+pub fn decided<A: Decides<C>, C>(mut root: Root<A>, command: C) -> std::future::Ready<Handled<A, (), A::Error>> {
+    let answer = root.decided(command);
     std::future::ready((root, answer))
 }
 
@@ -429,19 +508,6 @@ pub fn answered<A: Answer>(answer: A) -> Result<A::Output, Rejection<A::Error>> 
 pub fn missing<A: Aggregate, O, E>(root: Root<A>, error: crate::handler::MissingDependency) -> Handled<A, O, E> {
     (root, Err(Rejection::MissingDependency(error)))
 }
-
-/// Takes a parameter of an orchestrating handler.
-pub fn arg<'a, T: HandlerArg<'a>>(scope: &'a Scope) -> Result<T, crate::handler::MissingDependency> {
-    T::take(scope)
-}
-
-/// Takes a parameter of an orchestrating handler with `queries = "…"`.
-pub fn querying_arg<'a, T: QueryingArg<'a>>(scope: &'a Scope) -> Result<T, crate::handler::MissingDependency> {
-    T::take(scope)
-}
-
-/// The context of a pure handler passes through unchanged; names its type for generated code.
-pub type PureContext = Context;
 
 // ---- commands -------------------------------------------------------------------------------------------------------
 
@@ -481,6 +547,11 @@ pub fn unknown_aggregate(event: &Recorded<AnyEvent>) -> DecodeError {
 }
 
 /// A domain and the enum of its commands.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a domain",
+    label = "not a domain",
+    note = "declare it with `domain! {{ pub {Self} = \"…\"; … }}`"
+)]
 pub trait HasCommands: Domain {
     type Command: CommandOf<Self, Here>;
 }

@@ -1,3 +1,4 @@
 //! One suite, every store.
 
+mod memory;
 mod sqlite;

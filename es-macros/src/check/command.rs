@@ -13,7 +13,7 @@ pub(crate) fn check(command: &Command, diagnostics: &mut Diagnostics) {
     match &command.given_name {
         Some(given) => names::stored("command", &given.value(), given, diagnostics),
         None if !command.name.is_ascii() => {
-            diagnostics.error(&command.ident, texts::bad_name("command", &command.name))
+            diagnostics.error(&command.ident, texts::bad_name("command", &command.name));
         }
         None => {}
     }

@@ -283,7 +283,11 @@ pub(crate) fn aggregate_needs(missing: &[&str]) -> Text {
     };
     let names: Vec<String> = missing.iter().map(|name| format!("`{name}`")).collect();
     let examples: Vec<&str> = missing.iter().map(example).collect();
-    Text::new(format!("an aggregate needs {}", names.join(" and "))).help(format!("add `{}`", examples.join(", ")))
+    let names = match names.as_slice() {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        names => names.join(""),
+    };
+    Text::new(format!("an aggregate needs {names}")).help(format!("add `{}`", examples.join(", ")))
 }
 
 pub(crate) fn public_state() -> Text {

@@ -12,13 +12,13 @@ use crate::syntax::{item, types};
 
 use super::{behaviour, block, derives, first_span, shape};
 
-pub(crate) fn expand(options: TokenStream, tokens: TokenStream) -> TokenStream {
-    if item::is_impl(&tokens) { behaviour::expand(options, tokens) } else { expand_struct(options, tokens) }
+pub(crate) fn expand(options: TokenStream, tokens: &TokenStream) -> TokenStream {
+    if item::is_impl(tokens) { behaviour::expand(options, tokens) } else { expand_struct(options, tokens) }
 }
 
-fn expand_struct(options: TokenStream, tokens: TokenStream) -> TokenStream {
+fn expand_struct(options: TokenStream, tokens: &TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
-    let Some(aggregate) = Aggregate::read(options, tokens.clone(), &mut diagnostics) else {
+    let Some(aggregate) = Aggregate::read(options, tokens, &mut diagnostics) else {
         let errors = diagnostics.into_tokens();
         return quote!(#tokens #errors);
     };
@@ -40,6 +40,9 @@ fn render(aggregate: &Aggregate, broken: bool) -> TokenStream {
     }
     let events = distinct(&aggregate.events);
     let enumeration = enumeration(aggregate, &events);
+    if aggregate.id.is_none() {
+        return quote!(#structure #enumeration);
+    }
     let own = own(aggregate, &events);
     let shape = shape::render(&aggregate.ident, &aggregate.fields);
     let (union, each) = (union(aggregate, &events), events.iter().map(|event| listed(aggregate, event)));
@@ -89,7 +92,7 @@ fn own(aggregate: &Aggregate, events: &[&Listed]) -> TokenStream {
     let snapshot = aggregate.snapshot.map(snapshot);
     let descriptors = events.iter().map(|listed| {
         let (cfgs, path, text) = (&listed.cfgs, &listed.path, listed.type_name());
-        quote_spanned!(at(listed.span)=> #(#cfgs)* __es::EventDescriptor::of::<Self, #path>(#text))
+        quote_spanned!(at(listed.span)=> #(#cfgs)* __es::event(__es::Event::<#path>::PARTS, #text, __es::Fits::<Self, #path>::CREATES))
     });
     let arms = events.iter().map(|listed| {
         let Listed { cfgs, path, variant, .. } = listed;
@@ -127,15 +130,15 @@ fn snapshot(snapshot: Snapshot) -> TokenStream {
 fn union(aggregate: &Aggregate, events: &[&Listed]) -> TokenStream {
     let event = &aggregate.event;
     let arms = events.iter().map(|listed| {
-        let Listed { cfgs, variant, .. } = listed;
-        quote_spanned!(at(listed.span)=> #(#cfgs)* Self::#variant(event) => event)
+        let Listed { cfgs, path, variant, .. } = listed;
+        quote_spanned!(at(listed.span)=> #(#cfgs)* Self::#variant(event) => __es::Event::<#path>::erase(event))
     });
     let arms = if events.is_empty() { quote!(_ => __es::broken()) } else { quote!(#(#arms),*) };
     let decode = events.iter().map(|listed| {
         let Listed { cfgs, path, variant, .. } = listed;
         quote_spanned! {at(listed.span)=>
             #(#cfgs)*
-            <#path as __es::DomainEvent>::NAME => __es::decode(version, body).map(Self::#variant)
+            __es::Event::<#path>::NAME => __es::Event::<#path>::decode(version, body).map(Self::#variant)
         }
     });
     let aggregate = &aggregate.ident;
@@ -185,7 +188,11 @@ fn listed(aggregate: &Aggregate, listed: &Listed) -> TokenStream {
         #(#cfgs)*
         #[automatically_derived]
         #[diagnostic::do_not_recommend]
-        impl __es::EventOf<#ident> for #path {}
+        impl __es::EventOf<#ident> for #path {
+            fn into_event(self) -> #event {
+                #event::#variant(self)
+            }
+        }
         #(#cfgs)*
         #[automatically_derived]
         impl __es::From<#path> for #event {

@@ -5,7 +5,7 @@ use quote::quote;
 
 use crate::diagnostics::{Diagnostics, texts};
 
-pub(crate) fn expand(_options: TokenStream, tokens: TokenStream) -> TokenStream {
+pub(crate) fn expand(_options: &TokenStream, tokens: &TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
     diagnostics.error_at(proc_macro2::Span::call_site(), &texts::apply_outside());
     let reports = diagnostics.into_tokens();

@@ -10,11 +10,11 @@ use crate::model::at;
 use crate::model::behaviour::{ApplyFn, Behaviour, PureHandler, Shape};
 use crate::syntax::types;
 
-use super::{block, first_span};
+use super::{block, first_span, moved};
 
-pub(crate) fn expand(options: TokenStream, tokens: TokenStream) -> TokenStream {
+pub(crate) fn expand(options: TokenStream, tokens: &TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
-    let Some(behaviour) = Behaviour::read(options, tokens.clone(), &mut diagnostics) else {
+    let Some(behaviour) = Behaviour::read(options, tokens, &mut diagnostics) else {
         let errors = diagnostics.into_tokens();
         return quote!(#tokens #errors);
     };
@@ -42,8 +42,12 @@ fn apply(this: &Type, function: &ApplyFn) -> TokenStream {
             let _ = (state, event);
             __es::broken()
         }),
-        (false, true) => quote_spanned!(at(ident.span())=> __es::apply_create(state, event, Self::#ident)),
-        (false, false) => quote_spanned!(at(ident.span())=> __es::apply_change(state, event, Self::#ident)),
+        (false, true) => {
+            quote_spanned!(at(ident.span())=> __es::apply_create(state, event, __es::Event::<#event>::NAME, Self::#ident))
+        }
+        (false, false) => {
+            quote_spanned!(at(ident.span())=> __es::apply_change(state, event, __es::Event::<#event>::NAME, Self::#ident))
+        }
     };
     quote_spanned! {at(first_span(event))=>
         #(#cfgs)*
@@ -58,52 +62,62 @@ fn apply(this: &Type, function: &ApplyFn) -> TokenStream {
                 #call
             }
         }
+        #(#cfgs)*
+        const _: () = __es::require_listed::<#event, #this>();
     }
 }
 
 fn decides(this: &Type, handler: &PureHandler) -> TokenStream {
     let PureHandler { cfgs, ident, command, shape, context, output, broken, .. } = handler;
+    let place = at(first_span(output));
+    let (name, moved_command, output) = (at(ident.span()), moved(command, place), moved(output, place));
     let error = if *broken {
-        quote!(
-            type Error = __es::Infallible;
-        )
+        quote!(__es::Infallible)
     } else {
-        quote_spanned!(at(first_span(output))=> type Error = <#output as __es::IntoEvents<#this>>::Error;)
+        quote_spanned!(place=> <#output as __es::IntoEvents<#this>>::Error)
     };
     let context = context.as_ref().map(|ty| quote_spanned!(at(first_span(ty))=> , context));
-    let name = at(ident.span());
-    let call = match (broken, shape) {
-        (true, _) => quote!(__es::broken()),
-        (_, Shape::Creates) => quote_spanned!(name=> __es::creates(state, events, || Self::#ident(command #context))),
-        (_, Shape::Changes) => {
-            quote_spanned!(name=> __es::changes(state, events, |state| Self::#ident(state, command #context)))
+    let (ask, state) = match shape {
+        Shape::Creates => (quote_spanned!(place=> __es::absent(state)?;), TokenStream::new()),
+        Shape::Changes => (quote_spanned!(place=> let state = __es::existing(state)?;), quote!(state,)),
+        Shape::Either => (TokenStream::new(), quote!(state,)),
+    };
+    let call = quote_spanned!(name=> Self::#ident(#state command #context));
+    let body = if *broken {
+        quote!(__es::broken())
+    } else {
+        quote_spanned! {place=>
+            #ask
+            <#output as __es::IntoEvents<#this>>::into_events(#call, events).map_err(__es::Rejection::Domain)
         }
-        (_, Shape::Either) => {
-            quote_spanned!(name=> __es::either(state, events, |state| Self::#ident(state, command #context)))
+    };
+    let items = quote_spanned! {place=>
+        type Error = #error;
+        #[allow(unused_variables)]
+        fn decide(
+            state: __es::Option<&Self>,
+            command: #moved_command,
+            context: &__es::Context,
+            events: &mut __es::Vec<<Self as __es::Aggregate>::Event>,
+        ) -> __es::Result<(), __es::Rejection<#error>> {
+            #body
         }
     };
     quote_spanned! {at(first_span(command))=>
         #(#cfgs)*
         #[automatically_derived]
         #[diagnostic::do_not_recommend]
-        impl __es::Decides<#command> for #this {
-            #error
-            #[allow(unused_variables)]
-            fn decide(
-                state: __es::Option<&Self>,
-                command: #command,
-                context: &__es::Context,
-                events: &mut __es::Vec<<Self as __es::Aggregate>::Event>,
-            ) -> __es::Result<(), __es::Rejection<<Self as __es::Decides<#command>>::Error>> {
-                #call
-            }
-        }
+        impl __es::Decides<#command> for #this { #items }
+        #(#cfgs)*
+        const _: () = __es::require_command::<#command, #this>();
     }
 }
 
 fn handles(this: &Type, handler: &PureHandler) -> TokenStream {
-    let PureHandler { cfgs, ident, command, shape, retries, .. } = handler;
+    let PureHandler { cfgs, ident, command, shape, retries, output, .. } = handler;
     let name = ident.unraw().to_string();
+    let place = at(first_span(output));
+    let moved_command = moved(command, place);
     let shape = match shape {
         Shape::Creates => quote!(Creates),
         Shape::Changes => quote!(Changes),
@@ -113,24 +127,25 @@ fn handles(this: &Type, handler: &PureHandler) -> TokenStream {
         let retries = Literal::u64_unsuffixed(retries);
         quote!(.retries(#retries))
     });
+    let items = quote_spanned! {place=>
+        type Output = ();
+        type Error = <Self as __es::Decides<#moved_command>>::Error;
+        const HANDLER: __es::HandlerDescriptor =
+            __es::HandlerDescriptor::new(#name, __es::HandlerShape::#shape)#retries;
+        fn handle(
+            root: __es::Root<Self>,
+            command: #moved_command,
+            _: &__es::Scope,
+        ) -> impl __es::Future<Output = __es::Handled<Self, (), <Self as __es::Decides<#moved_command>>::Error>> + __es::Send
+        {
+            __es::decided(root, command)
+        }
+    };
     quote_spanned! {at(first_span(command))=>
         #(#cfgs)*
         #[automatically_derived]
         #[diagnostic::do_not_recommend]
-        impl __es::Handles<#command> for #this {
-            type Output = ();
-            type Error = <Self as __es::Decides<#command>>::Error;
-            const HANDLER: __es::HandlerDescriptor =
-                __es::HandlerDescriptor::new(#name, __es::HandlerShape::#shape)#retries;
-            fn handle(
-                root: __es::Root<Self>,
-                command: #command,
-                _: &__es::Scope,
-            ) -> impl __es::Future<Output = __es::Handled<Self, (), <Self as __es::Handles<#command>>::Error>> + __es::Send
-            {
-                __es::decided(root, command)
-            }
-        }
+        impl __es::Handles<#command> for #this { #items }
     }
 }
 
@@ -147,10 +162,7 @@ fn decision_check(this: &Type, handler: &PureHandler) -> TokenStream {
     let message = message.to_string();
     quote_spanned! {at(first_span(event))=>
         #(#cfgs)*
-        const _: () = {
-            use __es::FitsFallback as _;
-            ::core::assert!(__es::Fits::<#this, #event>::#answer, #message);
-        };
+        const _: () = ::core::assert!(__es::Fits::<#this, #event>::#answer, #message);
     }
 }
 

@@ -11,9 +11,9 @@ use crate::model::command::Command;
 use super::event::stand_in_serde;
 use super::{block, derives, first_span};
 
-pub(crate) fn expand(options: TokenStream, tokens: TokenStream) -> TokenStream {
+pub(crate) fn expand(options: TokenStream, tokens: &TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
-    let Some(command) = Command::read(options, tokens.clone(), &mut diagnostics) else {
+    let Some(command) = Command::read(options, tokens, &mut diagnostics) else {
         let errors = diagnostics.into_tokens();
         return quote!(#tokens #errors);
     };
@@ -43,7 +43,8 @@ fn own(command: &Command) -> TokenStream {
     let (ident, name) = (&command.ident, &command.name);
     let field = &id.ident;
     let id = quote_spanned!(at(first_span(&id.ty))=> &self.#field);
-    let aggregate = quote_spanned!(at(first_span(aggregate))=> type Aggregate = #aggregate;);
+    let place = at(first_span(aggregate));
+    let aggregate = quote_spanned!(place=> type Aggregate = #aggregate;);
     let validate = command.validate.map(|_| {
         quote! {
             fn validate(&self) -> __es::Result<(), __es::ValidationErrors> {
@@ -51,7 +52,7 @@ fn own(command: &Command) -> TokenStream {
             }
         }
     });
-    let signature = quote!(fn id(&self) -> &<Self::Aggregate as __es::Aggregate>::Id);
+    let signature = quote_spanned!(place=> fn id(&self) -> &<Self::Aggregate as __es::Aggregate>::Id);
     quote_spanned! {at(ident.span())=>
         #[automatically_derived]
         impl __es::Command for #ident {

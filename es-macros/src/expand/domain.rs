@@ -162,7 +162,7 @@ fn routes(domain: &Domain) -> TokenStream {
     let ident = &domain.ident;
     let commands = domain.commands.iter().map(|listed| {
         let (cfgs, path) = (&listed.cfgs, &listed.path);
-        quote_spanned!(at(listed.span)=> #(#cfgs)* routes.command::<#path>();)
+        quote_spanned!(at(listed.span)=> #(#cfgs)* __es::Route::<#path>::route(routes);)
     });
     let parts = domain.domains.iter().map(|listed| {
         let (cfgs, path) = (&listed.cfgs, &listed.path);
@@ -241,8 +241,8 @@ fn from(command: &proc_macro2::Ident, listed: &Listed, ty: &TokenStream) -> Toke
 fn command_of(domain: &Domain) -> TokenStream {
     let Domain { ident, command, .. } = domain;
     let commands = domain.commands.iter().map(|listed| {
-        let Listed { cfgs, variant, .. } = listed;
-        quote_spanned!(at(listed.span)=> #(#cfgs)* Self::#variant(command) => __es::run_enum(command, context).await)
+        let Listed { cfgs, path, variant, .. } = listed;
+        quote_spanned!(at(listed.span)=> #(#cfgs)* Self::#variant(command) => __es::Route::<#path>::run(command, context).await)
     });
     let parts = domain.domains.iter().map(|listed| {
         let Listed { cfgs, path, variant, .. } = listed;

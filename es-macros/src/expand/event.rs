@@ -12,9 +12,9 @@ use crate::syntax::types;
 
 use super::{block, derives, first_span, shape};
 
-pub(crate) fn expand(options: TokenStream, tokens: TokenStream) -> TokenStream {
+pub(crate) fn expand(options: TokenStream, tokens: &TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
-    let Some(event) = Event::read(options, tokens.clone(), &mut diagnostics) else {
+    let Some(event) = Event::read(options, tokens, &mut diagnostics) else {
         let errors = diagnostics.into_tokens();
         return quote!(#tokens #errors);
     };
@@ -46,14 +46,14 @@ fn render(event: &Event) -> TokenStream {
             use __es::ProbeFallback as _;
         )
     };
-    let impls = block(&event.runtime, &quote!(#probe #(#checks)* #upcast #unit #own #shape));
+    let impls = block(&event.runtime, &quote!(#(#checks)* #upcast #unit #own #shape));
     quote!(#derive #(#attrs)* #serde #item #impls)
 }
 
 /// A unit struct is stored as `{}`, so that a field which is added later can be upcast.
 fn unit_serde(event: &Event) -> TokenStream {
     let ident = &event.ident;
-    let derives = |name: &str| event.derived.iter().any(|derived| derived == name);
+    let has = |name: &str| event.derived.iter().any(|derived| derived == name);
     let serialize = quote! {
         #[automatically_derived]
         impl __es::serde::Serialize for #ident {
@@ -70,8 +70,8 @@ fn unit_serde(event: &Event) -> TokenStream {
             }
         }
     };
-    let serialize = if derives("Serialize") { TokenStream::new() } else { serialize };
-    let deserialize = if derives("Deserialize") { TokenStream::new() } else { deserialize };
+    let serialize = if has("Serialize") { TokenStream::new() } else { serialize };
+    let deserialize = if has("Deserialize") { TokenStream::new() } else { deserialize };
     quote!(#serialize #deserialize)
 }
 
@@ -97,7 +97,7 @@ fn upcast(event: &Event) -> TokenStream {
     let body = match &event.upcast {
         Some(old) => {
             let call = quote_spanned!(at(first_span(old))=> __es::upcast_typed::<#old, Self>);
-            quote!(#call(version, body))
+            quote!(#call(version, body, __es::Event::<#old>::decode))
         }
         None if event.version > 1 => {
             let span = event.version_span.map_or_else(proc_macro2::Span::call_site, at);
@@ -194,7 +194,7 @@ fn stand_in(event: &Event) -> TokenStream {
 
 /// Serde impls that do nothing, unless the user derives them.
 pub(super) fn stand_in_serde(ty: &TokenStream, parameters: &TokenStream, derived: &[String]) -> TokenStream {
-    let derives = |name: &str| derived.iter().any(|known| known == name);
+    let has = |name: &str| derived.iter().any(|known| known == name);
     let serialize = quote! {
         #[automatically_derived]
         impl<#parameters> __es::serde::Serialize for #ty {
@@ -208,7 +208,7 @@ pub(super) fn stand_in_serde(ty: &TokenStream, parameters: &TokenStream, derived
             fn deserialize<D: __es::serde::Deserializer<'de>>(_: D) -> __es::Result<Self, D::Error> { __es::broken() }
         }
     };
-    let serialize = if derives("Serialize") { TokenStream::new() } else { serialize };
-    let deserialize = if derives("Deserialize") { TokenStream::new() } else { deserialize };
+    let serialize = if has("Serialize") { TokenStream::new() } else { serialize };
+    let deserialize = if has("Deserialize") { TokenStream::new() } else { deserialize };
     quote!(#serialize #deserialize)
 }

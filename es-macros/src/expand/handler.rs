@@ -10,19 +10,19 @@ use crate::model::at;
 use crate::model::handler::{FreeHandler, HandlerSignature};
 use crate::syntax::types;
 
-use super::{block, first_span};
+use super::{block, first_span, moved};
 
-pub(crate) fn expand(options: TokenStream, tokens: TokenStream) -> TokenStream {
+pub(crate) fn expand(options: TokenStream, tokens: &TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
-    let Some(handler) = FreeHandler::read(options, tokens.clone(), &mut diagnostics) else {
+    let Some(handler) = FreeHandler::read(options, tokens, &mut diagnostics) else {
         let errors = diagnostics.into_tokens();
         return quote!(#tokens #errors);
     };
     let function = &handler.function;
     let impls = handler.signature.as_ref().map(|signature| {
         let broken = handler.broken || diagnostics.has_errors();
-        let handles = if broken { stand_in(&handler, signature) } else { handles(&handler, signature) };
-        block(&handler.runtime, &handles)
+        let impls = if broken { stand_in(&handler, signature) } else { handles(&handler, signature) };
+        block(&handler.runtime, &impls)
     });
     let cfgs = &handler.cfgs;
     let impls = impls.map(|impls| quote!(#(#cfgs)* #impls));
@@ -36,47 +36,48 @@ fn handles(handler: &FreeHandler, signature: &HandlerSignature) -> TokenStream {
     let descriptor = descriptor(handler, signature);
     let answer = at(first_span(output));
     let enter = quote_spanned!(at(first_span(root))=> <#root as __es::RootArg<#aggregate>>::enter);
-    let querying = handler.queries.is_some();
     let names: Vec<_> =
         (1..=arguments.len()).map(|index| format_ident!("__a{index}", span = Span::mixed_site())).collect();
+    let trait_ = if handler.queries.is_some() { quote!(QueryingArg) } else { quote!(HandlerArg) };
+    let leave = quote_spanned!(at(first_span(root))=> <#root as __es::RootArg<#aggregate>>::leave);
     let takes = arguments.iter().zip(&names).map(|(ty, name)| {
-        let take = if querying {
-            quote_spanned!(at(first_span(ty))=> __es::querying_arg::<#ty>(__scope))
-        } else {
-            quote_spanned!(at(first_span(ty))=> __es::arg::<#ty>(__scope))
-        };
+        let take = quote_spanned!(at(first_span(ty))=> <#ty as __es::#trait_<'_>>::take(__scope));
         quote! {
             let #name = match #take {
                 __es::Result::Ok(__argument) => __argument,
-                __es::Result::Err(__error) => return __es::missing(__es::RootArg::leave(__root), __error),
+                __es::Result::Err(__error) => return __es::missing(#leave(__root), __error),
             };
         }
     });
     let call = quote_spanned!(at(name.span())=> #name(__command, &mut __root, #(#names),*).await);
-    let output = quote_spanned! {answer=>
-        type Output = <#output as __es::Answer>::Output;
-        type Error = <#output as __es::Answer>::Error;
+    let (moved_command, output) = (moved(command, answer), moved(output, answer));
+    let (output, error) = (
+        quote_spanned!(answer=> <#output as __es::Answer>::Output),
+        quote_spanned!(answer=> <#output as __es::Answer>::Error),
+    );
+    let items = quote_spanned! {answer=>
+        type Output = #output;
+        type Error = #error;
+        #descriptor
+        async fn handle(
+            __root: __es::Root<Self>,
+            __command: #moved_command,
+            __scope: &__es::Scope,
+        ) -> __es::Handled<Self, #output, #error> {
+            let mut __root = match #enter(__root) {
+                __es::Result::Ok(__root) => __root,
+                __es::Result::Err((__root, __rejection)) => return (__root, __es::Result::Err(__rejection)),
+            };
+            #(#takes)*
+            let __answer = #call;
+            (#leave(__root), __es::answered(__answer))
+        }
     };
     quote_spanned! {at(first_span(command))=>
         #[automatically_derived]
         #[diagnostic::do_not_recommend]
-        impl __es::Handles<#command> for #aggregate {
-            #output
-            #descriptor
-            async fn handle(
-                __root: __es::Root<Self>,
-                __command: #command,
-                __scope: &__es::Scope,
-            ) -> __es::Handled<Self, <Self as __es::Handles<#command>>::Output, <Self as __es::Handles<#command>>::Error> {
-                let mut __root = match #enter(__root) {
-                    __es::Result::Ok(__root) => __root,
-                    __es::Result::Err((__root, __rejection)) => return (__root, __es::Result::Err(__rejection)),
-                };
-                #(#takes)*
-                let __answer = #call;
-                (__es::RootArg::leave(__root), __es::answered(__answer))
-            }
-        }
+        impl __es::Handles<#command> for #aggregate { #items }
+        const _: () = __es::require_command::<#command, #aggregate>();
     }
 }
 
@@ -87,10 +88,9 @@ fn descriptor(handler: &FreeHandler, signature: &HandlerSignature) -> TokenStrea
         quote!(.retries(#retries))
     });
     let queries = handler.queries.as_ref().map(|reason| quote!(.queries(#reason)));
-    let arg = if handler.queries.is_some() { quote!(QueryingArg) } else { quote!(HandlerArg) };
     let dependencies = signature.arguments.iter().map(|ty| {
         let ty = with_static(ty);
-        quote_spanned!(at(first_span(&ty))=> <#ty as __es::#arg<'static>>::DEPENDENCY)
+        quote_spanned!(at(first_span(&ty))=> __es::Taken::<#ty>::DEPENDENCY)
     });
     let dependencies = (!signature.arguments.is_empty()).then(|| quote!(.dependencies(&[#(#dependencies),*])));
     quote! {

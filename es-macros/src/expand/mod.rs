@@ -24,6 +24,8 @@ fn block(runtime: &Path, content: &TokenStream) -> TokenStream {
         #[allow(unused_qualifications, clippy::absolute_paths)]
         const _: () = {
             use #runtime::__private as __es;
+            #[allow(unused_imports)]
+            use __es::Fallback as _;
             #content
         };
     }
@@ -58,4 +60,20 @@ fn derives(runtime: &Path, wanted: &[&str], derived: &[String]) -> (TokenStream,
 /// The place of the first token.
 fn first_span(tokens: &impl ToTokens) -> proc_macro2::Span {
     tokens.to_token_stream().into_iter().next().map_or_else(proc_macro2::Span::call_site, |token| token.span())
+}
+
+/// Moves tokens to another place; names in them resolve as before. Errors about them are then told in one place, and once.
+fn moved(tokens: &impl ToTokens, place: proc_macro2::Span) -> TokenStream {
+    let moved = tokens.to_token_stream().into_iter().map(|token| match token {
+        proc_macro2::TokenTree::Group(group) => {
+            let mut inside = proc_macro2::Group::new(group.delimiter(), moved(&group.stream(), place));
+            inside.set_span(group.span().located_at(place));
+            proc_macro2::TokenTree::Group(inside)
+        }
+        mut other => {
+            other.set_span(other.span().located_at(place));
+            other
+        }
+    });
+    moved.collect()
 }

@@ -19,7 +19,6 @@ pub(super) fn render(ident: &Ident, fields: &[Field]) -> TokenStream {
         #[automatically_derived]
         impl __es::HasShape for #ident {
             fn shape() -> &'static __es::Shape {
-                use __es::ProbeFallback as _;
                 const SHAPE: __es::Shape = __es::Shape { name: #name, fields: &[#(#fields),*] };
                 &SHAPE
             }

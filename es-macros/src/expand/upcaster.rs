@@ -11,9 +11,9 @@ use crate::syntax::types;
 
 use super::{block, first_span};
 
-pub(crate) fn expand(options: TokenStream, tokens: TokenStream) -> TokenStream {
+pub(crate) fn expand(options: TokenStream, tokens: &TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
-    let Some(upcaster) = Upcaster::read(options, tokens.clone(), &mut diagnostics) else {
+    let Some(upcaster) = Upcaster::read(options, tokens, &mut diagnostics) else {
         let errors = diagnostics.into_tokens();
         return quote!(#tokens #errors);
     };
@@ -41,7 +41,7 @@ fn render(upcaster: &Upcaster, broken: bool) -> TokenStream {
     };
     let too_new = texts::upcast_too_new(&types::text(event), from.value).to_string();
     let check = quote_spanned! {at(from.span)=>
-        const _: () = ::core::assert!(#version < <#event as __es::DomainEvent>::VERSION, #too_new);
+        const _: () = ::core::assert!(#version < __es::Event::<#event>::VERSION, #too_new);
     };
     let check = if broken { TokenStream::new() } else { check };
     let upcast = quote_spanned! {at(first_span(event))=>

@@ -13,13 +13,13 @@ use crate::syntax::{item, types};
 use super::event::stand_in_serde;
 use super::{block, derives, first_span, shape};
 
-pub(crate) fn expand(options: TokenStream, tokens: TokenStream) -> TokenStream {
-    if item::is_impl(&tokens) { expand_impl(options, tokens) } else { expand_struct(options, tokens) }
+pub(crate) fn expand(options: TokenStream, tokens: &TokenStream) -> TokenStream {
+    if item::is_impl(tokens) { expand_impl(options, tokens) } else { expand_struct(options, tokens) }
 }
 
-fn expand_struct(options: TokenStream, tokens: TokenStream) -> TokenStream {
+fn expand_struct(options: TokenStream, tokens: &TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
-    let Some(value) = Value::read(options, tokens.clone(), &mut diagnostics) else {
+    let Some(value) = Value::read(options, tokens, &mut diagnostics) else {
         let errors = diagnostics.into_tokens();
         return quote!(#tokens #errors);
     };
@@ -77,17 +77,15 @@ fn constructor(value: &Value) -> TokenStream {
             }
         },
         Some(span) => {
-            let checked = quote_spanned!(at(span)=> <Self as __es::Validated>::Error);
-            let check = quote_spanned!(at(span)=> __es::checked);
-            quote! {
+            quote_spanned! {at(span)=>
                 /// Makes the value from its parts and checks it.
                 ///
                 /// # Errors
                 ///
                 /// What `validate` says.
                 #many
-                #vis fn new(#(#parameters),*) -> __es::Result<Self, #checked> {
-                    #check(#build)
+                #vis fn new(#(#parameters),*) -> __es::Result<Self, <Self as __es::Validated>::Error> {
+                    <Self as __es::Validated>::checked(#build)
                 }
             }
         }
@@ -99,7 +97,7 @@ fn getters(value: &Value) -> TokenStream {
     let getters = value.fields.iter().enumerate().map(|(index, field)| {
         let (cfgs, name, ty) = (&field.cfgs, accessor(field), &field.ty);
         let member = field.ident.clone().map_or_else(|| syn::Member::from(index), syn::Member::from);
-        let text = format!("Gives the {}.", field.name().replace("0", "value").replace('_', " "));
+        let text = format!("Gives the {}.", field.name().replace('0', "value").replace('_', " "));
         let docs = if field.docs.is_empty() {
             quote!(#[doc = #text])
         } else {
@@ -155,20 +153,22 @@ fn checked_deserialize(value: &Value) -> TokenStream {
         let cfgs = &field.cfgs;
         quote!(#(#cfgs)* #member: parts.#member)
     });
-    let check = quote_spanned!(at(value.validate.unwrap_or_else(proc_macro2::Span::call_site))=> __es::deserialized);
+    let deserialize = quote_spanned! {at(value.validate.unwrap_or_else(proc_macro2::Span::call_site))=>
+        #[automatically_derived]
+        impl<'de> __es::serde::Deserialize<'de> for #ident {
+            fn deserialize<D: __es::serde::Deserializer<'de>>(deserializer: D) -> __es::Result<Self, D::Error> {
+                let parts = <Parts as __es::serde::Deserialize>::deserialize(deserializer)?;
+                <Self as __es::Validated>::deserialized(Self { #(#members),* })
+            }
+        }
+    };
     quote! {
         #[derive(__es::serde::Deserialize)]
         #(#attrs)*
         #[serde(crate = #serde, rename = #name)]
         #transparent
         struct Parts #parts
-        #[automatically_derived]
-        impl<'de> __es::serde::Deserialize<'de> for #ident {
-            fn deserialize<D: __es::serde::Deserializer<'de>>(deserializer: D) -> __es::Result<Self, D::Error> {
-                let parts = <Parts as __es::serde::Deserialize>::deserialize(deserializer)?;
-                #check(Self { #(#members),* })
-            }
-        }
+        #deserialize
     }
 }
 
@@ -183,8 +183,10 @@ fn stand_in(value: &Value) -> TokenStream {
     let (impl_generics, ty_generics, _) = value.item.generics.split_for_impl();
     let parameters = &value.item.generics.params;
     let serde = stand_in_serde(&quote!(#ident #ty_generics), &parameters.to_token_stream(), &value.derived);
-    let members = if parameters.is_empty() && !value.fields.is_empty() {
-        let (constructor, getters) = (broken_constructor(value), getters(value));
+    let sound = parameters.is_empty() && !value.fields.is_empty() && (!value.is_tuple() || value.fields.len() == 1);
+    let members = if sound {
+        let constructor = if value.validate.is_none() { constructor(value) } else { TokenStream::new() };
+        let getters = getters(value);
         quote!(impl #ident { #constructor #getters })
     } else {
         TokenStream::new()
@@ -195,15 +197,6 @@ fn stand_in(value: &Value) -> TokenStream {
         traits.map(|name| stand_in_trait(name, &quote!(#ident #ty_generics), &impl_generics.to_token_stream()));
     let impls = block(&value.runtime, &quote!(#serde #(#traits)* #members));
     quote!(#derive #item #impls)
-}
-
-fn broken_constructor(value: &Value) -> TokenStream {
-    let mut open = value.item.clone();
-    open.vis = value.item.vis.clone();
-    match value.validate {
-        None => constructor(value),
-        Some(_) => TokenStream::new(),
-    }
 }
 
 fn stand_in_trait(name: &str, ty: &TokenStream, generics: &TokenStream) -> TokenStream {
@@ -225,9 +218,9 @@ fn stand_in_trait(name: &str, ty: &TokenStream, generics: &TokenStream) -> Token
     }
 }
 
-fn expand_impl(options: TokenStream, tokens: TokenStream) -> TokenStream {
+fn expand_impl(options: TokenStream, tokens: &TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
-    let Some(value) = ValueImpl::read(options, tokens.clone(), &mut diagnostics) else {
+    let Some(value) = ValueImpl::read(options, tokens, &mut diagnostics) else {
         let errors = diagnostics.into_tokens();
         return quote!(#tokens #errors);
     };
@@ -240,15 +233,24 @@ fn expand_impl(options: TokenStream, tokens: TokenStream) -> TokenStream {
 
 /// A block with `validate` names the error that `new` returns.
 fn validated(value: &ValueImpl, diagnostics: &mut Diagnostics) -> TokenStream {
-    let functions = value.block.items.iter().filter_map(|item| match item {
+    let mut functions = value.block.items.iter().filter_map(|item| match item {
         ImplItem::Function(function) if function.sig.ident == "validate" => Some(function),
         _ => None,
     });
-    let Some(function) = functions.last() else { return TokenStream::new() };
+    let Some(function) = functions.next() else { return TokenStream::new() };
     let output = types::returned(&function.sig.output);
     let (Some(output), Some(_), []) = (output, function.receiver(), function.parameters().as_slice()) else {
         diagnostics.error(&function.sig, texts::validate_form());
-        return TokenStream::new();
+        let ty = &value.block.self_ty;
+        return block(
+            &value.runtime,
+            &quote! {
+                impl __es::Validated for #ty {
+                    type Error = __es::Infallible;
+                    fn check(&self) -> __es::Result<(), __es::Infallible> { __es::broken() }
+                }
+            },
+        );
     };
     let ty = &value.block.self_ty;
     let name = &function.sig.ident;

@@ -38,7 +38,7 @@ pub(crate) struct Snapshot {
 }
 
 impl Aggregate {
-    pub(crate) fn read(options: TokenStream, tokens: TokenStream, diagnostics: &mut Diagnostics) -> Option<Self> {
+    pub(crate) fn read(options: TokenStream, tokens: &TokenStream, diagnostics: &mut Diagnostics) -> Option<Self> {
         let options: AggregateOptions = options::read(Word::Aggregate, options, diagnostics);
         let broken = diagnostics.has_errors();
         let item = item::structure(Word::Aggregate, tokens, diagnostics)?;

@@ -58,7 +58,7 @@ pub(crate) struct PureHandler {
 }
 
 impl Behaviour {
-    pub(crate) fn read(options: TokenStream, tokens: TokenStream, diagnostics: &mut Diagnostics) -> Option<Self> {
+    pub(crate) fn read(options: TokenStream, tokens: &TokenStream, diagnostics: &mut Diagnostics) -> Option<Self> {
         let options: ImplOptions = options::read(Word::AggregateImpl, options, diagnostics);
         let mut block = item::inherent_impl(Word::Aggregate, tokens, diagnostics)?;
         check::behaviour::block(&block, diagnostics);
@@ -85,6 +85,8 @@ fn function_in(
     let handler = attributes::take(&mut function.attrs, "command_handler");
     if let (Some(_), Some(second)) = (apply.first(), handler.first()) {
         diagnostics.error(second, texts::apply_and_handler());
+        let mut reported = Diagnostics::default();
+        applies.extend(apply_fn(function, self_ty, &mut reported).map(|apply| ApplyFn { broken: true, ..apply }));
         return;
     }
     if let Some(second) = apply.get(1).or_else(|| handler.get(1)) {
@@ -102,14 +104,11 @@ fn function_in(
 
 fn apply_fn(function: &Function, self_ty: &Type, diagnostics: &mut Diagnostics) -> Option<ApplyFn> {
     let broken = !check::behaviour::apply(function, self_ty, diagnostics);
-    let event = match types::plain(&function.parameters().first()?.ty) {
-        Type::Reference(reference) => (*reference.elem).clone(),
-        other => other.clone(),
-    };
+    let event = types::referent(&function.parameters().first()?.ty).clone();
     Some(ApplyFn {
         cfgs: attributes::cfgs(&function.attrs),
         ident: function.sig.ident.clone(),
-        event: types::plain(&event).clone(),
+        event,
         creates: function.receiver().is_none(),
         broken,
     })
@@ -140,7 +139,7 @@ fn pure_handler(
     Some(PureHandler {
         cfgs: attributes::cfgs(&function.attrs),
         ident: function.sig.ident.clone(),
-        command: types::plain(&command.ty).clone(),
+        command: types::referent(&command.ty).clone(),
         shape,
         context: context.map(|parameter| (*parameter.ty).clone()),
         output: types::returned(&function.sig.output).cloned().unwrap_or_else(|| syn::parse_quote!(())),

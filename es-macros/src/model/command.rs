@@ -28,7 +28,7 @@ pub(crate) struct Command {
 }
 
 impl Command {
-    pub(crate) fn read(options: TokenStream, tokens: TokenStream, diagnostics: &mut Diagnostics) -> Option<Self> {
+    pub(crate) fn read(options: TokenStream, tokens: &TokenStream, diagnostics: &mut Diagnostics) -> Option<Self> {
         let options: CommandOptions = options::read(Word::Command, options, diagnostics);
         let broken = diagnostics.has_errors();
         let mut item = item::structure(Word::Command, tokens, diagnostics)?;

@@ -41,7 +41,7 @@ pub(crate) struct Claim {
 }
 
 impl Event {
-    pub(crate) fn read(options: TokenStream, tokens: TokenStream, diagnostics: &mut Diagnostics) -> Option<Self> {
+    pub(crate) fn read(options: TokenStream, tokens: &TokenStream, diagnostics: &mut Diagnostics) -> Option<Self> {
         let options: EventOptions = options::read(Word::DomainEvent, options, diagnostics);
         let mut item = item::structure(Word::DomainEvent, tokens, diagnostics)?;
         let fields = Field::all(&item.fields);

@@ -37,7 +37,7 @@ pub(crate) struct HandlerSignature {
 }
 
 impl FreeHandler {
-    pub(crate) fn read(options: TokenStream, tokens: TokenStream, diagnostics: &mut Diagnostics) -> Option<Self> {
+    pub(crate) fn read(options: TokenStream, tokens: &TokenStream, diagnostics: &mut Diagnostics) -> Option<Self> {
         let options: HandlerOptions = options::read(Word::CommandHandler, options, diagnostics);
         let function = item::function(Word::CommandHandler, tokens, diagnostics)?;
         let sound = check::handler::free(&function, diagnostics);
@@ -80,7 +80,7 @@ fn signature(function: &Function, sound: bool, diagnostics: &mut Diagnostics) ->
         return None;
     };
     Some(HandlerSignature {
-        command: types::plain(&command.ty).clone(),
+        command: types::referent(&command.ty).clone(),
         root,
         aggregate,
         arguments: parameters.map(|parameter| (*parameter.ty).clone()).collect(),

@@ -22,7 +22,7 @@ pub(crate) struct Upcaster {
 }
 
 impl Upcaster {
-    pub(crate) fn read(options: TokenStream, tokens: TokenStream, diagnostics: &mut Diagnostics) -> Option<Self> {
+    pub(crate) fn read(options: TokenStream, tokens: &TokenStream, diagnostics: &mut Diagnostics) -> Option<Self> {
         let options: UpcastOptions = options::read(Word::Upcast, options, diagnostics);
         let function = item::function(Word::Upcast, tokens, diagnostics)?;
         if !diagnostics.has_errors() {

@@ -24,7 +24,7 @@ pub(crate) struct Value {
 }
 
 impl Value {
-    pub(crate) fn read(options: TokenStream, tokens: TokenStream, diagnostics: &mut Diagnostics) -> Option<Self> {
+    pub(crate) fn read(options: TokenStream, tokens: &TokenStream, diagnostics: &mut Diagnostics) -> Option<Self> {
         let options: ValueOptions = options::read(Word::ValueObject, options, diagnostics);
         let item = item::structure(Word::ValueObject, tokens, diagnostics)?;
         Some(Self {
@@ -51,7 +51,7 @@ pub(crate) struct ValueImpl {
 }
 
 impl ValueImpl {
-    pub(crate) fn read(options: TokenStream, tokens: TokenStream, diagnostics: &mut Diagnostics) -> Option<Self> {
+    pub(crate) fn read(options: TokenStream, tokens: &TokenStream, diagnostics: &mut Diagnostics) -> Option<Self> {
         let options: ValueOptions = options::read(Word::ValueObject, options, diagnostics);
         let block = item::inherent_impl(Word::ValueObject, tokens, diagnostics)?;
         if let Some(span) = options.validate.0 {

@@ -11,7 +11,7 @@ use super::function::Function;
 use super::impl_block::ImplBlock;
 
 /// Parses a struct, or says what stands there instead.
-pub(crate) fn structure(word: Word, item: TokenStream, diagnostics: &mut Diagnostics) -> Option<ItemStruct> {
+pub(crate) fn structure(word: Word, item: &TokenStream, diagnostics: &mut Diagnostics) -> Option<ItemStruct> {
     match syn::parse2(item.clone()) {
         Ok(item) => Some(item),
         Err(error) => {
@@ -22,7 +22,7 @@ pub(crate) fn structure(word: Word, item: TokenStream, diagnostics: &mut Diagnos
 }
 
 /// Parses a function with a raw body, or says what stands there instead.
-pub(crate) fn function(word: Word, item: TokenStream, diagnostics: &mut Diagnostics) -> Option<Function> {
+pub(crate) fn function(word: Word, item: &TokenStream, diagnostics: &mut Diagnostics) -> Option<Function> {
     match syn::parse2(item.clone()) {
         Ok(item) => Some(item),
         Err(error) => {
@@ -33,7 +33,7 @@ pub(crate) fn function(word: Word, item: TokenStream, diagnostics: &mut Diagnost
 }
 
 /// Parses an inherent impl block, or says what stands there instead.
-pub(crate) fn inherent_impl(word: Word, item: TokenStream, diagnostics: &mut Diagnostics) -> Option<ImplBlock> {
+pub(crate) fn inherent_impl(word: Word, item: &TokenStream, diagnostics: &mut Diagnostics) -> Option<ImplBlock> {
     match syn::parse2::<ImplBlock>(item.clone()) {
         Ok(block) => {
             if let Some(path) = &block.trait_ {
@@ -68,8 +68,8 @@ fn skip_all(mut cursor: syn::buffer::Cursor<'_>) -> syn::buffer::Cursor<'_> {
     cursor
 }
 
-fn wrong_kind(word: Word, item: TokenStream, error: syn::Error, diagnostics: &mut Diagnostics) {
-    match syn::parse2::<Item>(item) {
+fn wrong_kind(word: Word, item: &TokenStream, error: syn::Error, diagnostics: &mut Diagnostics) {
+    match syn::parse2::<Item>(item.clone()) {
         Ok(item) => {
             let (kind, at) = kind_of(&item);
             diagnostics.error(at, texts::wrong_item(word, kind));

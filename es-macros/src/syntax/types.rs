@@ -44,6 +44,14 @@ pub(crate) fn plain(ty: &Type) -> &Type {
     }
 }
 
+/// The type behind a reference; a type that is none itself.
+pub(crate) fn referent(ty: &Type) -> &Type {
+    match plain(ty) {
+        Type::Reference(reference) => plain(&reference.elem),
+        other => other,
+    }
+}
+
 /// The last segment of a type that is a path.
 pub(crate) fn last_segment(ty: &Type) -> Option<&PathSegment> {
     match plain(ty) {

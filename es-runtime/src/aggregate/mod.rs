@@ -87,7 +87,10 @@ pub trait Apply<E>: Sized {
     label = "unknown event of `{A}`",
     note = "add `{Self}` to `events(..)` of `{A}`"
 )]
-pub trait EventOf<A>: DomainEvent {}
+pub trait EventOf<A: Aggregate>: DomainEvent {
+    /// Makes the aggregate's enum of the event.
+    fn into_event(self) -> A::Event;
+}
 
 /// The generated enum of an aggregate's events.
 pub trait AggregateEvent: Clone + Debug + PartialEq + Send + Sync + 'static {

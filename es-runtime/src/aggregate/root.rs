@@ -83,7 +83,6 @@ impl<A: Aggregate> Work<A> {
     /// Decides a command on the state.
     fn decide<C>(&mut self, state: Option<&A>, command: C) -> Result<Vec<A::Event>, Rejection<A::Error>>
     where
-        C: Command<Aggregate = A>,
         A: Decides<C>,
     {
         let mut events = Vec::new();
@@ -122,7 +121,6 @@ impl<A: Aggregate> Root<A> {
 
     fn decide<C>(&mut self, command: C) -> Result<Vec<A::Event>, Rejection<A::Error>>
     where
-        C: Command<Aggregate = A>,
         A: Decides<C>,
     {
         self.work.decide(self.state.as_ref(), command)
@@ -164,7 +162,6 @@ impl<A: Aggregate> Existing<A> {
 
     fn decide<C>(&mut self, command: C) -> Result<Vec<A::Event>, Rejection<A::Error>>
     where
-        C: Command<Aggregate = A>,
         A: Decides<C>,
     {
         self.work.decide(Some(&self.state), command)
@@ -210,10 +207,10 @@ macro_rules! recording {
             /// does. Nothing is recorded then.
             pub fn record<E>(&mut self, event: E) -> Result<(), RecordError>
             where
-                E: EventOf<A> + Into<A::Event>,
+                E: EventOf<A>,
             {
                 let $this = self;
-                let event = event.into();
+let event = event.into_event();
                 $inner.apply(&event)?;
                 $work.recorded.push(event);
                 Ok(())
@@ -230,6 +227,13 @@ macro_rules! recording {
             pub fn handle<C>(&mut self, command: C) -> Result<(), Rejection<A::Error>>
             where
                 C: Command<Aggregate = A>,
+                A: Decides<C>,
+            {
+                self.decided(command)
+            }
+
+            pub(crate) fn decided<C>(&mut self, command: C) -> Result<(), Rejection<A::Error>>
+            where
                 A: Decides<C>,
             {
                 let $this = self;

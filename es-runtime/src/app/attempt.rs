@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use backon::BackoffBuilder as _;
@@ -36,6 +35,7 @@ pub(crate) struct Attempt<S, C> {
     pub(crate) command_id: CommandId,
     pub(crate) stream: StreamId,
     pub(crate) metadata: Arc<Metadata>,
+    pub(crate) metadata_bytes: usize,
     pub(crate) stage: Arc<Stage>,
 }
 
@@ -107,7 +107,7 @@ where
         if self.options.key.as_ref().is_some_and(String::is_empty) {
             return refuse("idempotency key", "it must not be empty".to_owned());
         }
-        let bytes = self.options.bytes();
+        let bytes = self.metadata_bytes;
         if bytes > limits.metadata_bytes {
             return refuse("metadata", format!("{bytes} bytes are more than the limit of {}", limits.metadata_bytes));
         }
@@ -123,6 +123,9 @@ where
 
     async fn once(&self, turn: &mut Turn<C::Aggregate>) -> Result<TriedOf<C>, Failure<C>> {
         let held = turn.take().await;
+        self.stage.reach(Stage::QUEUED);
+        let _place = self.engine.place().await?;
+        self.stage.reach(Stage::HERE);
         if Self::SHAPE == HandlerShape::Orchestrates
             && let Some(record) = self.recorded().await?
         {
@@ -133,11 +136,25 @@ where
             return self.replay(&record).map(|receipt| Tried::Done(Ok(receipt)));
         }
         let held = match held {
-            Some(held) => held,
-            None => self.load().await?,
+            Some(held) if self.may_decide_on(&held).await? => held,
+            _ => self.load().await?,
         };
         let decision = self.decide(held).await?;
         self.append(turn, decision).await
+    }
+
+    /// A pure decision on a state that lags behind another process costs a second try. A handler with side effects has only
+    /// one, so the store confirms the cached version before it begins.
+    async fn may_decide_on(&self, held: &Held<C::Aggregate>) -> Result<bool, Failure<C>> {
+        if Self::SHAPE != HandlerShape::Orchestrates {
+            return Ok(true);
+        }
+        let confirm = self.confirm(held.version, held.chain.clone(), self.engine.clock.now());
+        match self.engine.store.submit(confirm).await.await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_conflict() => Ok(false),
+            Err(error) => Err(self.failed(error)),
+        }
     }
 
     async fn load(&self) -> Result<Held<C::Aggregate>, Failure<C>> {
@@ -172,7 +189,9 @@ where
             queries: self.engine.queries.clone(),
         };
         let root = Root::new(self.command.id().clone(), state, version, context);
-        let handled = <C::Aggregate as Handles<C>>::handle(root, self.command.clone(), &scope);
+        let command = self.command.clone();
+        // A pure handler decides when it is called and not when its future is polled: both have to be inside.
+        let handled = async { <C::Aggregate as Handles<C>>::handle(root, command, &scope).await };
         // The root is owned by the future: after a panic nobody sees the state again, it is loaded anew.
         let (root, answer) = AssertUnwindSafe(handled)
             .catch_unwind()
@@ -300,8 +319,9 @@ where
         let span = tracing::debug_span!("append", stream = %self.stream, events = events.len());
         // Until `submit` resolves nothing is handed over. From there to `submitted` nothing awaits, so a dispatch that is
         // dropped leaves either no commit or one whose state is in the line.
+        self.stage.reach(Stage::QUEUED);
         let ticket = self.engine.store.submit(commit).instrument(span.clone()).await;
-        self.stage.submitted.store(changes, Ordering::Release);
+        self.stage.reach(if changes { Stage::SUBMITTED } else { Stage::HERE });
         let committed = if Self::SHAPE == HandlerShape::Orchestrates {
             // A handler with side effects is never undone by another's failure: nobody decides on its tentative state.
             let committed = ticket.instrument(span).await;
@@ -315,7 +335,7 @@ where
             }
             ticket.instrument(span).await
         };
-        self.stage.submitted.store(false, Ordering::Release);
+        self.stage.reach(Stage::HERE);
         match (committed, answer) {
             (Ok(committed), Ok(output)) => Ok(Tried::Done(Ok(self.receipt(output, committed, events)))),
             (Ok(_), Err(refusal)) => self.refused(refusal).await.map(Tried::Done),

@@ -11,7 +11,7 @@ use tower::{Layer, Service};
 use super::cache::AggregateCache;
 use super::clock::{Clock, SystemClock};
 use super::domain::{CommandOf, DomainOn};
-use super::engine::{Engine, Limits};
+use super::engine::{BEGUN, Engine, Limits};
 use super::handle::App;
 use super::layer::{CommandReply, CommandRequest, DispatchService, innermost, wrap};
 use super::queries::Queries;
@@ -148,6 +148,7 @@ impl<D: DomainOn<S>, S: Store> AppBuilder<D, S> {
             queries: Queries::new(self.store.clone(), self.limits.page),
             cache: AggregateCache::new(self.limits.cached_aggregates, self.limits.cached_bytes),
             places: Semaphore::new(self.limits.in_flight.clamp(1, Semaphore::MAX_PERMITS)),
+            begun: Semaphore::new(BEGUN as usize),
             store: self.store,
             clock: self.clock,
             ids: self.ids,

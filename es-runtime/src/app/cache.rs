@@ -88,3 +88,79 @@ impl AggregateCache {
         self.slots.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aggregate::{AggregateEvent, CannotApply, EventDescriptor};
+    use crate::event::{Claim, DecodeError};
+
+    struct Thing;
+
+    #[derive(Clone, Debug, PartialEq)]
+    enum Never {}
+
+    impl AggregateEvent for Never {
+        fn name(&self) -> &'static str {
+            match *self {}
+        }
+        fn schema_version(&self) -> u32 {
+            match *self {}
+        }
+        fn encode(&self, _: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+            match *self {}
+        }
+        fn decode(name: &str, _: u32, _: &[u8]) -> Result<Self, DecodeError> {
+            Err(DecodeError::UnknownEvent { name: name.to_owned() })
+        }
+        fn claims(&self, _: &mut Vec<Claim>) {
+            match *self {}
+        }
+    }
+
+    impl Aggregate for Thing {
+        const NAME: &'static str = "thing";
+        type Id = u32;
+        type Event = Never;
+        const EVENTS: &'static [EventDescriptor] = &[];
+        fn apply(_: Option<&mut Self>, event: &Never) -> Result<Option<Self>, CannotApply> {
+            match *event {}
+        }
+    }
+
+    fn fill(cache: &AggregateCache, count: u32) {
+        for id in 0..count {
+            let _slot = cache.slot::<Thing>(&Thing::stream(&id));
+        }
+    }
+
+    #[test]
+    fn the_count_is_bounded() {
+        let cache = AggregateCache::new(100, 1 << 30);
+        fill(&cache, 5_000);
+        assert!((1..=100).contains(&cache.len()), "{}", cache.len());
+    }
+
+    #[test]
+    fn the_estimated_bytes_are_bounded() {
+        let cache = AggregateCache::new(1_000_000, 100 * 1024);
+        fill(&cache, 5_000);
+        let before = cache.len();
+        assert!((100..=400).contains(&before), "{before}");
+        // One that has grown drives others out.
+        let stream = Thing::stream(&4_999);
+        let _slot = cache.slot::<Thing>(&stream);
+        cache.reweigh(&stream, 50 * 1024);
+        assert!(cache.len() < before, "{} of {before}", cache.len());
+    }
+
+    #[test]
+    fn a_slot_in_use_stays() {
+        let cache = AggregateCache::new(10, 1 << 20);
+        let stream = Thing::stream(&0);
+        let mine = cache.slot::<Thing>(&stream);
+        let _turn = mine.enter();
+        fill(&cache, 1_000);
+        assert!(Arc::ptr_eq(&mine, &cache.slot::<Thing>(&stream)));
+    }
+}

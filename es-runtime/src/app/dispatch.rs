@@ -5,7 +5,7 @@ use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
 
 use tower::ServiceExt as _;
@@ -83,8 +83,8 @@ where
     }
 }
 
-/// Runs a command with everything around it, outermost first: time-out, place, layers; validation, ledger, retry, load,
-/// decide and append are the attempt's.
+/// Runs a command with everything around it, outermost first: time-out, layers; validation, ledger, retry, load, decide and
+/// append are the attempt's.
 pub(crate) async fn run<S, C>(command: C, mut context: DispatchContext<S>) -> Outcome<OutputOf<C>, ErrorOf<C>>
 where
     S: Store,
@@ -93,6 +93,7 @@ where
 {
     let started = Instant::now();
     let timeout = context.options.timeout;
+    let metadata_bytes = context.options.bytes();
     let (command_id, metadata) = context.options.seal();
     let stage = Arc::new(Stage::default());
     let stream = C::Aggregate::stream(command.id());
@@ -112,11 +113,12 @@ where
         command_id,
         stream,
         metadata,
+        metadata_bytes,
         stage: Arc::clone(&stage),
     };
+    // Nothing awaits between the first poll and the aggregate's line, but for the user's layers.
     let work = async {
-        let _place = engine.place().await?;
-        attempt.stage.place.store(true, Ordering::Release);
+        let _begun = engine.begin()?;
         match engine.routes.get(C::NAME).and_then(|route| route.service.as_ref()) {
             None => attempt.run().await,
             Some(service) => layered(attempt, service.clone()).await,
@@ -136,22 +138,26 @@ where
 
 /// How far a dispatch has come, for whoever stops it from outside.
 #[derive(Debug, Default)]
-pub(crate) struct Stage {
-    /// It has a place among those on their way.
-    place: AtomicBool,
-    /// The store has its commit, and the answer is open.
-    pub(crate) submitted: AtomicBool,
-}
+pub(crate) struct Stage(AtomicU8);
 
 impl Stage {
+    /// Nothing of it is with the store: it stands in its aggregate's line, or decides.
+    pub(crate) const HERE: u8 = 0;
+    /// It waits for a place, or for the store to take its commit in line.
+    pub(crate) const QUEUED: u8 = 1;
+    /// The store has its commit, and the answer is open.
+    pub(crate) const SUBMITTED: u8 = 2;
+
+    pub(crate) fn reach(&self, stage: u8) {
+        self.0.store(stage, Ordering::Release);
+    }
+
     /// Says what a dispatch that was stopped has become.
     fn when_stopped<E>(&self, command_id: CommandId, nothing_happened: DispatchError<E>) -> DispatchError<E> {
-        if self.submitted.load(Ordering::Acquire) {
-            DispatchError::OutcomeUnknown { command_id }
-        } else if self.place.load(Ordering::Acquire) {
-            nothing_happened
-        } else {
-            DispatchError::Overloaded
+        match self.0.load(Ordering::Acquire) {
+            Self::SUBMITTED => DispatchError::OutcomeUnknown { command_id },
+            Self::QUEUED => DispatchError::Overloaded,
+            _ => nothing_happened,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError};
 
 use super::cache::AggregateCache;
 use super::clock::Clock;
@@ -24,7 +24,7 @@ use crate::store::{Store, StoreError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// How many dispatches may be on their way at once; more wait, up to their time-out. Default: 16,384.
+    /// How many dispatches may decide or wait for the store at once; more wait, up to their time-out. Default: 16,384.
     pub in_flight: usize,
     /// How many bytes of JSON a command (that comes as JSON), an event or an output may have. Default: 1 MiB.
     pub payload_bytes: usize,
@@ -66,28 +66,40 @@ pub(crate) struct Engine<S> {
     pub(crate) cache: AggregateCache,
     pub(crate) limits: Limits,
     pub(crate) routes: Routes<S>,
-    /// One permit for each dispatch on its way. Fair, so that dispatches keep their order.
+    /// One permit for each dispatch that decides or waits for the store. Taken in the turn and given back with it, so that
+    /// whoever holds one waits for the store alone.
     pub(crate) places: Semaphore,
+    /// One permit for each dispatch that has begun: shutdown waits until all are back.
+    pub(crate) begun: Semaphore,
     pub(crate) closed: AtomicBool,
 }
 
+/// As many as can be asked back at once.
+pub(crate) const BEGUN: u32 = u32::MAX >> 3;
+
 impl<S: Store> Engine<S> {
-    /// Takes a place for one dispatch, waiting while all are taken.
-    pub(crate) async fn place<E>(&self) -> Result<SemaphorePermit<'_>, DispatchError<E>> {
-        let closed = || DispatchError::Unavailable(StoreError::Closed);
+    /// Counts a dispatch in. Never waits: a dispatch must reach its aggregate's line in its first poll.
+    pub(crate) fn begin<E>(&self) -> Result<SemaphorePermit<'_>, DispatchError<E>> {
         if self.closed.load(Ordering::Acquire) {
-            return Err(closed());
+            return Err(DispatchError::Unavailable(StoreError::Closed));
         }
-        self.places.acquire().await.map_err(|_| closed())
+        self.begun.try_acquire().map_err(|error| match error {
+            TryAcquireError::Closed => DispatchError::Unavailable(StoreError::Closed),
+            TryAcquireError::NoPermits => DispatchError::Overloaded,
+        })
     }
 
-    /// Lets nothing new in, waits for what is on its way, then closes the store.
+    /// Takes a place for one try, waiting while all are taken.
+    pub(crate) async fn place<E>(&self) -> Result<SemaphorePermit<'_>, DispatchError<E>> {
+        self.places.acquire().await.map_err(|_| DispatchError::Unavailable(StoreError::Closed))
+    }
+
+    /// Lets nothing new in, waits for what has begun, then closes the store.
     pub(crate) async fn shutdown(&self) {
         self.closed.store(true, Ordering::Release);
-        let all = u32::try_from(self.limits.in_flight).unwrap_or(u32::MAX);
         // An error means that another handle has finished the same wait already.
-        if let Ok(drained) = self.places.acquire_many(all).await {
-            self.places.close();
+        if let Ok(drained) = self.begun.acquire_many(BEGUN).await {
+            self.begun.close();
             drop(drained);
         }
         self.store.close().await;

@@ -1,5 +1,6 @@
 //! The state of one aggregate, now or earlier: for people, tests and tools.
 
+use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -17,7 +18,7 @@ use crate::store::{DecisionChain, Store, StoreError, StoredEvent};
 /// The state of an aggregate and the version it is at.
 ///
 /// Where nothing exists, the state is `None` and the version 0; that is no error.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Loaded<A> {
     state: Option<A>,
     version: Version,
@@ -40,6 +41,16 @@ impl<A> Loaded<A> {
     #[must_use]
     pub const fn version(&self) -> Version {
         self.version
+    }
+}
+
+impl<A> fmt::Debug for Loaded<A> {
+    // The state is left out, so that it need not be `Debug`: aggregates keep their fields to themselves.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loaded")
+            .field("exists", &self.state.is_some())
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }
 

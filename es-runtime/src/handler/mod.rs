@@ -12,7 +12,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::aggregate::{Aggregate, CannotApply, Root};
-use crate::command::Command;
 
 pub use context::{Context, IdSource, RandomIds, SequentialIds};
 pub use dependency::{
@@ -25,7 +24,7 @@ pub use dependency::{
     label = "nothing handles this command",
     note = "add `#[command_handler] fn …(&self, command: {C}) -> …` to an `#[aggregate] impl {Self}` block, or a free `#[command_handler] async fn`"
 )]
-pub trait Handles<C: Command<Aggregate = Self>>: Aggregate {
+pub trait Handles<C>: Aggregate {
     /// What the handler gives its caller; `()` for a handler in the impl.
     type Output: Serialize + DeserializeOwned + Clone + Send + Sync + 'static;
     /// The domain's own error.
@@ -51,7 +50,7 @@ pub type Handled<A, O, E> = (Root<A>, Result<O, Rejection<E>>);
     label = "nothing in an `#[aggregate] impl` handles this command",
     note = "only commands handled in an `#[aggregate] impl {Self}` block can be handled on a root"
 )]
-pub trait Decides<C: Command<Aggregate = Self>>: Aggregate {
+pub trait Decides<C>: Aggregate {
     /// The domain's own error.
     type Error;
 

@@ -14,4 +14,4 @@ mod scenario;
 
 pub use app::TestApp;
 pub use lock::{LockError, check_events_lock, update_events_lock};
-pub use scenario::{Given, When, given};
+pub use scenario::{Given, Then, When, given};

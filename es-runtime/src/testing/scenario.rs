@@ -150,13 +150,13 @@ impl<A: Aggregate, E: Debug> When<A, E> {
     ///
     /// With the difference, where others follow or the command was rejected.
     #[track_caller]
-    pub fn then(self, events: impl IntoEvents<A, Error = Infallible>) -> Self {
+    pub fn then(self, events: impl IntoEvents<A, Error = Infallible>) -> Then<A> {
         let mut expected = Vec::new();
         let Ok(()) = events.into_events(&mut expected);
-        match &self.outcome {
-            Outcome::Events(found) if *found == expected => self,
+        match self.outcome {
+            Outcome::Events(found) if found == expected => Then { state: self.state },
             Outcome::Events(found) => {
-                panic!("other events follow (- expected, + found):\n{}", diff::values(&expected, found))
+                panic!("other events follow (- expected, + found):\n{}", diff::values(&expected, &found))
             }
             other => panic!("no events follow: {}\nexpected: {expected:#?}", other.describe()),
         }
@@ -168,7 +168,7 @@ impl<A: Aggregate, E: Debug> When<A, E> {
     ///
     /// Where events follow or the command was rejected.
     #[track_caller]
-    pub fn then_nothing(self) -> Self {
+    pub fn then_nothing(self) -> Then<A> {
         self.then(())
     }
 
@@ -245,11 +245,24 @@ impl<A: Aggregate, E: Debug> When<A, E> {
             self.outcome.describe()
         );
     }
+}
 
+/// What followed was right.
+pub struct Then<A> {
+    state: Option<A>,
+}
+
+impl<A> Then<A> {
     /// Gives the state after the events, for further assertions; `None` where the aggregate does not exist.
     #[must_use]
     pub const fn state(&self) -> Option<&A> {
         self.state.as_ref()
+    }
+}
+
+impl<A> Debug for Then<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Then").field("exists", &self.state.is_some()).finish_non_exhaustive()
     }
 }
 

@@ -15,11 +15,18 @@ pub(super) struct StreamCache {
     /// The greatest number given to a stream, where it is known.
     last_stream: Option<i64>,
     sole_owner: bool,
+    /// How many groups are still to be decided with care, and how many it will be after the next disappointment. Where other
+    /// processes write the same streams, trying on trust first would mostly be a wasted message.
+    careful: u32,
+    next_careful: u32,
 }
+
+/// How many groups in a row are decided with care at most.
+const CAREFUL_AT_MOST: u32 = 64;
 
 impl StreamCache {
     pub(super) fn new(streams: usize, sole_owner: bool) -> Self {
-        Self { streams: Cache::new(streams), last_stream: None, sole_owner }
+        Self { streams: Cache::new(streams), last_stream: None, sole_owner, careful: 0, next_careful: 1 }
     }
 
     /// Remembers what a finished group left behind.
@@ -32,8 +39,15 @@ impl StreamCache {
         }
     }
 
-    /// Forgets what a failed group may have been wrong about.
+    /// Takes note that a group went through on trust.
+    pub(super) const fn confirm(&mut self) {
+        self.next_careful = 1;
+    }
+
+    /// Forgets what a group was wrong about that was refused on trust.
     pub(super) fn doubt(&mut self, commits: &[&NewCommit]) {
+        self.careful = self.next_careful;
+        self.next_careful = CAREFUL_AT_MOST.min(self.next_careful * 2);
         self.last_stream = None;
         for commit in commits {
             self.streams.remove(&commit.stream);
@@ -44,7 +58,11 @@ impl StreamCache {
     ///
     /// On trust goes only what constraints can refute: a version in a stream, a new stream, a new key of the ledger or of a
     /// set of claims. So every refusal, every confirmation and every key touched twice asks the database.
-    pub(super) fn trusted_state(&self, commits: &[&NewCommit]) -> Option<State> {
+    pub(super) fn trusted_state(&mut self, commits: &[&NewCommit]) -> Option<State> {
+        if self.careful > 0 {
+            self.careful -= 1;
+            return None;
+        }
         let mut state = State { last_stream: self.last_stream?, ..State::default() };
         let mut versions: FxHashMap<&StreamId, u64> = FxHashMap::default();
         let mut keys = FxHashSet::default();

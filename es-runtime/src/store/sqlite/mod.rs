@@ -6,11 +6,11 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `options`, `open` | how a store is opened; connections, migrations |
-//! | `writer`, `group` | the one task that writes; one group through one transaction |
+//! | `writer`, `group`, `outcome` | the one task that writes; one group through one transaction; what became of it |
 //! | `plan` | what becomes of each commit of a group, decided without the database |
 //! | `cache`, `lookup` | what a group is decided on: from memory on trust, or read under the write lock |
 //! | `append` | the statements of a group |
-//! | `readers`, `read`, `page` | connections for reading; the log, many events in one row |
+//! | `readers`, `read`, `pages`, `page` | connections for reading; the log, many events in one row |
 //! | `ledger`, `identity`, `snapshot` | the smaller tables |
 //! | `error` | the database's errors in the store's words |
 
@@ -23,13 +23,16 @@ mod ledger;
 mod lookup;
 mod open;
 mod options;
+mod outcome;
 mod page;
+mod pages;
 mod plan;
 mod read;
 mod readers;
 mod snapshot;
 mod writer;
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,19 +79,27 @@ const POLL: Duration = Duration::from_millis(50);
 /// # Ok::<_, es_runtime::store::StoreError>(()) })?;
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SqliteStore {
     queue: mpsc::Sender<Work>,
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 struct Shared {
+    place: Place,
     readers: Readers,
     head: Arc<watch::Sender<GlobalPosition>>,
     stream_names: Cache<i64, StreamId>,
-    busy_timeout: Duration,
     poll: Option<Duration>,
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore")
+            .field("path", &self.shared.place.path)
+            .field("closed", &self.queue.is_closed())
+            .finish_non_exhaustive()
+    }
 }
 
 impl SqliteStore {
@@ -142,7 +153,7 @@ impl SqliteStore {
             readers,
             head: Arc::clone(&head),
             stream_names: Cache::new(options.cached_streams),
-            busy_timeout: place.busy_timeout,
+            place: place.clone(),
             poll,
         };
         let (queue, work) = mpsc::channel(options.queue);
@@ -160,7 +171,7 @@ impl SqliteStore {
     }
 
     fn busy_timeout(&self) -> Duration {
-        self.shared.busy_timeout
+        self.shared.place.busy_timeout
     }
 
     fn stream_names(&self) -> &Cache<i64, StreamId> {
@@ -264,7 +275,17 @@ impl SnapshotStore for SqliteStore {
         let mut reader = self.reader().await?;
         let found = snapshot::find(reader.connection()?, stream, fingerprint).await;
         let found = self.done(reader, found, "reading a snapshot")?;
-        Ok(found.map(|(version, state)| (Version::new(version.cast_unsigned()), state.into())))
+        found
+            .map(|(version, state)| {
+                let version = u64::try_from(version).map_err(|_| {
+                    error::damaged(
+                        format!("table snapshots, stream `{stream}`"),
+                        format!("the version {version} is negative"),
+                    )
+                })?;
+                Ok((Version::new(version), state.into()))
+            })
+            .transpose()
     }
 }
 

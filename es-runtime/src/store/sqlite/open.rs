@@ -24,7 +24,7 @@ const MIGRATIONS_TABLE: &str = "_es_migrations";
 /// Where a store lives, and how its connections are made.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
-    path: Option<PathBuf>,
+    pub(super) path: Option<PathBuf>,
     durability: Durability,
     pub(super) busy_timeout: Duration,
     max_pages: Option<u32>,
@@ -108,8 +108,10 @@ impl Place {
 
     async fn migrate(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
         let wrong = |error| store_error(error, "reading its schema version", self.busy_timeout);
+        let migrator = migrator();
         // A look without a lock first, so that opening an up-to-date file writes nothing.
-        if newest_applied(connection).await.map_err(wrong)? == Some(MIGRATIONS.len().try_into().unwrap_or(i64::MAX)) {
+        let known = migrator.iter().map(|known| (known.version, known.checksum.to_vec()));
+        if applied(connection).await.map_err(wrong)?.into_iter().eq(known) {
             return Ok(());
         }
         // The write lock is taken before anything is read: of several processes one migrates, the others find it done.
@@ -118,17 +120,19 @@ impl Place {
             .begin_with("BEGIN IMMEDIATE")
             .await
             .map_err(|error| store_error(error, "locking it for its migrations", self.busy_timeout))?;
-        if let Err(error) = migrator().run(&mut *transaction).await {
-            return Err(self.migrate_error(error, newest_applied(&mut transaction).await.ok().flatten()));
+        // Not `run`: the future of that one cannot be shown to be `Send`.
+        if let Err(error) = migrator.run_direct(None, &mut *transaction, false).await {
+            let applied = applied(&mut transaction).await.unwrap_or_default();
+            return Err(self.migrate_error(error, &applied));
         }
         transaction.commit().await.map_err(|error| store_error(error, "storing its migrations", self.busy_timeout))
     }
 
-    fn migrate_error(&self, error: MigrateError, found: Option<i64>) -> StoreError {
+    fn migrate_error(&self, error: MigrateError, applied: &[(i64, Vec<u8>)]) -> StoreError {
         let known = MIGRATIONS.last().map_or(0, |(version, ..)| *version);
         match error {
             MigrateError::VersionMissing(version) => {
-                StoreError::NewerSchema { found: found.unwrap_or(version).max(version), known }
+                StoreError::NewerSchema { found: applied.last().map_or(version, |(newest, _)| *newest), known }
             }
             MigrateError::VersionMismatch(version) => damaged(
                 format!("table {MIGRATIONS_TABLE}, version {version}"),
@@ -154,14 +158,16 @@ fn migrator() -> Migrator {
     migrator
 }
 
-/// Gives the newest migration that ran, if any did.
-async fn newest_applied(connection: &mut SqliteConnection) -> Result<Option<i64>, sqlx::Error> {
+/// Gives version and checksum of the migrations that ran, oldest first.
+async fn applied(connection: &mut SqliteConnection) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
     let table: Option<i64> = sqlx::query_scalar("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?")
         .bind(MIGRATIONS_TABLE)
         .fetch_optional(&mut *connection)
         .await?;
     if table.is_none() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    sqlx::query_scalar("SELECT max(version) FROM _es_migrations").fetch_one(connection).await
+    sqlx::query_as("SELECT version, checksum FROM _es_migrations WHERE success ORDER BY version")
+        .fetch_all(connection)
+        .await
 }

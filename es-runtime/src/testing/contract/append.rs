@@ -335,3 +335,22 @@ pub async fn closing_finishes_what_was_submitted<S: Store>(store: S) {
         within(ticket).await.expect("submitted before closing");
     }
 }
+
+/// Checks what its name says: stored and acknowledged, or refused and not stored; nobody is left without an answer.
+pub async fn commits_that_race_with_closing_get_a_definite_answer<S: Store>(store: S) {
+    let callers: Vec<_> = (0..50)
+        .map(|index| {
+            let store = store.clone();
+            tokio::spawn(async move { store_one(&store, commit(&stream(&index.to_string()), 0, 1)).await })
+        })
+        .collect();
+    let closing = tokio::spawn({
+        let store = store.clone();
+        async move { store.close().await }
+    });
+    for caller in callers {
+        let answer = within(caller).await.expect("no caller panics");
+        assert!(matches!(answer, Ok(_) | Err(AppendError::Store(StoreError::Closed))), "{answer:?}");
+    }
+    within(closing).await.expect("closing does not panic");
+}

@@ -97,6 +97,9 @@ pub async fn a_commit_whose_second_claim_fails_keeps_none<S: Store>(store: S) {
     .await;
     let stored: Vec<_> = results.iter().map(Result::is_ok).collect();
     assert_eq!(stored, [true, false, true]);
+    for key in ["x", "y", "mine", "z", "other"] {
+        assert_claimed(store_one(&store, commit(&stream("late"), 0, 1).claiming(key)).await, key);
+    }
 }
 
 /// Checks what its name says: neither a conflict nor a repeated key leaves a claim behind.
@@ -127,4 +130,8 @@ pub async fn keys_are_separate_by_set_and_tenant<S: Store>(store: S) {
     store_one(&store, commit(&acme, 0, 1).claiming("x")).await.expect("another tenant");
     let second = stream("b").with_tenant("acme");
     assert_claimed(store_one(&store, commit(&second, 0, 1).claiming("x")).await, "x");
+    // Beside a commit for which the store has to look.
+    let other = stream("a").with_tenant("other");
+    let results = store_together(&store, vec![commit(&stream("a"), 9, 1), commit(&other, 0, 1).claiming("x")]).await;
+    assert!(results[1].is_ok(), "{results:?}");
 }

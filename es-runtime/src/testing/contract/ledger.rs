@@ -105,11 +105,14 @@ pub async fn a_failed_commit_records_nothing<S: Store>(store: S) {
 /// Checks what its name says.
 pub async fn a_command_without_events_is_recorded<S: Store>(store: S) {
     append(&store, &stream("a"), 0, 2).await;
-    let nothing = commit(&stream("a"), 2, 0).keyed("k");
+    let nothing = commit(&stream("a"), 2, 0).keyed("k").claiming("x").with_snapshot(7, "state");
     let committed = store_one(&store, nothing.clone()).await.expect("recorded");
     assert_eq!(committed, Committed { version: 2.into(), position: GlobalPosition::START });
     assert_eq!(store.find("", "k").await.expect("readable"), Some(record(&nothing, committed)));
     assert_eq!(store.event_count().await.expect("countable"), 2);
+    // Claims and snapshots come with events.
+    assert_eq!(store.snapshot(&stream("a"), 7).await.expect("readable"), None);
+    store_one(&store, commit(&stream("b"), 0, 1).claiming("x")).await.expect("free");
     append(&store, &stream("a"), 2, 1).await;
     assert_recorded(
         store_one(&store, nothing.clone().chained(&DecisionChain::new())).await,
@@ -145,6 +148,18 @@ pub async fn keys_are_separate_by_tenant<S: Store>(store: S) {
     let found = store.find("acme", "k").await.expect("readable").expect("recorded");
     assert_eq!(found.stream, acme);
     assert_eq!(store.find("other", "k").await.expect("readable"), None);
+    // Beside commits for which the store has to look.
+    let results = store_together(
+        &store,
+        vec![
+            commit(&stream("a"), 9, 1),
+            commit(&stream("a").with_tenant("other"), 0, 1).keyed("k"),
+            commit(&stream("b").with_tenant("acme"), 0, 1).keyed("k"),
+        ],
+    )
+    .await;
+    assert!(results[1].is_ok(), "{results:?}");
+    assert!(matches!(&results[2], Err(AppendError::KeyRecorded(record)) if record.stream == acme), "{results:?}");
 }
 
 /// Checks what its name says, across more entries than a store may forget at once.

@@ -1,0 +1,7 @@
+// An aggregate has a name, an id and events.
+use es_runtime::prelude::*;
+
+#[aggregate]
+pub struct Account {}
+
+fn main() {}

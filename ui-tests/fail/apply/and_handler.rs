@@ -1,0 +1,31 @@
+// A function has one role.
+use es_runtime::prelude::*;
+
+#[domain_event]
+pub struct Opened {}
+
+#[domain_event]
+pub struct Deposited {
+    pub cents: i64,
+}
+
+#[aggregate(name = "account", id = Uuid, events(Opened, Deposited))]
+pub struct Account {
+    balance: i64,
+}
+
+#[aggregate]
+impl Account {
+    #[apply]
+    fn opened(_: &Opened) -> Self {
+        Self { balance: 0 }
+    }
+
+    #[apply]
+    #[command_handler]
+    fn deposited(&mut self, event: &Deposited) {
+        self.balance += event.cents;
+    }
+}
+
+fn main() {}

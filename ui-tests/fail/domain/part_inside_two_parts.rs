@@ -1,0 +1,28 @@
+// A domain is listed once in the whole.
+use es_runtime::prelude::*;
+
+#[domain_event]
+pub struct Opened {}
+
+mod one {
+    use es_runtime::prelude::*;
+
+    #[aggregate(name = "account", id = Uuid, events(super::Opened))]
+    pub struct Account {}
+
+    #[aggregate]
+    impl Account {
+        #[apply]
+        fn opened(_: &super::Opened) -> Self {
+            Self {}
+        }
+    }
+
+    domain! { pub One = "one"; aggregates: [Account] }
+}
+
+domain! { pub Left = "left"; domains: [one::One] }
+domain! { pub Right = "right"; domains: [one::One] }
+domain! { pub Whole = "whole"; domains: [Left, Right] }
+
+fn main() {}

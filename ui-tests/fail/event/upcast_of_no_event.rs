@@ -1,0 +1,19 @@
+// Only an event is an older version of an event.
+use es_runtime::prelude::*;
+
+pub struct DepositedV1 {
+    pub euros: i64,
+}
+
+#[domain_event(version = 2, upcast = DepositedV1)]
+pub struct Deposited {
+    pub cents: i64,
+}
+
+impl From<DepositedV1> for Deposited {
+    fn from(old: DepositedV1) -> Self {
+        Self { cents: old.euros * 100 }
+    }
+}
+
+fn main() {}

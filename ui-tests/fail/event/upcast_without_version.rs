@@ -1,0 +1,20 @@
+// Version 1 has nothing before it.
+use es_runtime::prelude::*;
+
+#[domain_event(name = "Deposited")]
+pub struct DepositedV1 {
+    pub euros: i64,
+}
+
+#[domain_event(upcast = DepositedV1)]
+pub struct Deposited {
+    pub cents: i64,
+}
+
+impl From<DepositedV1> for Deposited {
+    fn from(old: DepositedV1) -> Self {
+        Self { cents: old.euros * 100 }
+    }
+}
+
+fn main() {}

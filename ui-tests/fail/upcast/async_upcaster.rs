@@ -1,0 +1,16 @@
+// An upcaster is a pure function.
+use es_runtime::prelude::*;
+
+use es_runtime::__private::serde_json::Value;
+
+#[domain_event(version = 2)]
+pub struct Deposited {
+    pub cents: i64,
+}
+
+#[upcast(event = Deposited, from = 1)]
+async fn from_1(old: Value) -> Result<Value, UpcastError> {
+    Ok(old)
+}
+
+fn main() {}

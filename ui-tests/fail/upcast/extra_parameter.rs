@@ -1,0 +1,16 @@
+// An upcaster is a function of the old event.
+use es_runtime::prelude::*;
+
+use es_runtime::__private::serde_json::Value;
+
+#[domain_event(version = 2)]
+pub struct Deposited {
+    pub cents: i64,
+}
+
+#[upcast(event = Deposited, from = 1)]
+fn from_1(old: Value, rate: f64) -> Result<Value, UpcastError> {
+    Ok(old)
+}
+
+fn main() {}

@@ -1,0 +1,15 @@
+// An upcaster is for an event.
+use es_runtime::prelude::*;
+
+use es_runtime::__private::serde_json::Value;
+
+pub struct Deposited {
+    pub cents: i64,
+}
+
+#[upcast(event = Deposited, from = 1)]
+fn from_1(old: Value) -> Result<Value, UpcastError> {
+    Ok(old)
+}
+
+fn main() {}

@@ -1,0 +1,22 @@
+//! Compiles the programs in `pass/` and `fail/`, and compares what the compiler says with the `.stderr` files.
+//!
+//! The texts are those of one compiler: on another one the programs are not built. `TRYBUILD=overwrite` writes the files
+//! anew; review the difference like code.
+
+use std::process::Command;
+
+/// The compiler whose texts the `.stderr` files hold.
+const COMPILER: &str = "rustc 1.95.";
+
+#[test]
+fn the_compiler_says_what_is_wrong() {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let version = Command::new(rustc).arg("--version").output().map(|output| output.stdout).unwrap_or_default();
+    if !String::from_utf8_lossy(&version).starts_with(COMPILER) {
+        eprintln!("skipped: the expected texts are those of {COMPILER}");
+        return;
+    }
+    let tests = trybuild::TestCases::new();
+    tests.pass("pass/*.rs");
+    tests.compile_fail("fail/*/*.rs");
+}
