@@ -5,6 +5,8 @@ mod diagnostics;
 mod expand;
 mod model;
 mod syntax;
+#[cfg(test)]
+mod tests;
 mod word;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
