@@ -5,7 +5,7 @@ use proc_macro2::TokenStream;
 use super::{expand, parse};
 
 /// What was measured, in bytes of tokens. A quarter more fails; raise these with a reason.
-const EVENT: usize = 1049;
+const EVENT: usize = 863;
 const LISTED_EVENT: usize = 793;
 const APPLY: usize = 302;
 const HANDLER: usize = 1172;
