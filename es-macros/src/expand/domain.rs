@@ -254,12 +254,8 @@ fn command_of(domain: &Domain) -> TokenStream {
     });
     quote! {
         #[automatically_derived]
-<<<<<<< HEAD
         #[diagnostic::do_not_recommend]
         impl<D: __es::Has<#ident, P> + 'static, P: 'static> __es::CommandOf<D, P> for #command {
-=======
-        impl<D: __es::Has<#ident, P>, P> __es::CommandOf<D, P> for #command {
->>>>>>> macros
             type Output = __es::serde_json::Value;
             type Error = __es::AnyDomainError;
             #[allow(unused_variables)]
