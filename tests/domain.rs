@@ -195,7 +195,7 @@ impl Account {
         Ok((cents > 0).then_some(Withdrawn { cents }))
     }
 
-    #[command_handler]
+    #[command_handler(retries = 1)]
     fn rename(&self, command: Rename) -> Renamed {
         Renamed { from: self.owner.clone(), to: command.to }
     }

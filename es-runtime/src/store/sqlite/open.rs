@@ -179,3 +179,27 @@ async fn applied(connection: &mut SqliteConnection) -> Result<Vec<(i64, Vec<u8>)
         .fetch_all(connection)
         .await
 }
+
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "tests are assertions")]
+mod tests {
+    use super::*;
+
+    async fn synchronous(options: &SqliteOptions) -> (i64, String) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = Place::new(Some(&folder.path().join("es.db")), options);
+        let mut writer = place.connect_writer(true).await.expect("a connection");
+        let synchronous = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut writer).await.expect("a number");
+        let journal = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut writer).await.expect("a mode");
+        writer.close().await.expect("closed");
+        (synchronous, journal)
+    }
+
+    #[tokio::test]
+    async fn every_commit_is_flushed_unless_it_is_asked_otherwise() {
+        let flushed = 2;
+        assert_eq!(synchronous(&SqliteOptions::default()).await, (flushed, "wal".to_owned()));
+        let lower = SqliteOptions::default().durability(Durability::ProcessCrash);
+        assert_eq!(synchronous(&lower).await, (1, "wal".to_owned()));
+    }
+}
