@@ -1,5 +1,11 @@
 //! What generated code calls. Not part of the public interface: it may change in any release.
 #![allow(missing_docs, reason = "for generated code only")]
+#![allow(
+    clippy::must_use_candidate,
+    clippy::needless_pass_by_value,
+    clippy::type_complexity,
+    reason = "nobody calls this by hand"
+)]
 
 use std::any::Any;
 use std::fmt::Debug;
