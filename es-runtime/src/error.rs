@@ -1,4 +1,23 @@
 //! What a dispatch can fail with.
+//!
+//! ```
+//! use es_runtime::error::DispatchError;
+//! use std::convert::Infallible;
+//!
+//! /// An HTTP status for whatever went wrong.
+//! fn status<E>(error: &DispatchError<E>) -> u16 {
+//!     match error {
+//!         DispatchError::Domain(_) | DispatchError::Validation(_) => 422,
+//!         DispatchError::Malformed { .. } => 400,
+//!         DispatchError::NotFound { .. } | DispatchError::UnknownCommand { .. } => 404,
+//!         DispatchError::AlreadyExists { .. } | DispatchError::Conflict { .. } | DispatchError::Claimed { .. } => 409,
+//!         error if error.is_retryable() => 503,
+//!         _ => 500,
+//!     }
+//! }
+//! assert_eq!(status(&DispatchError::<Infallible>::Overloaded), 503);
+//! assert_eq!(DispatchError::<Infallible>::Overloaded.kind(), "overloaded");
+//! ```
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -142,6 +161,31 @@ impl<E> DispatchError<E> {
             Self::Conflict { .. } | Self::Overloaded | Self::TimedOut { .. } => true,
             Self::Unavailable(error) => error.is_retryable(),
             _ => false,
+        }
+    }
+
+    /// Names the variant in `snake_case`: for metrics and for HTTP status tables.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Domain(_) => "domain",
+            Self::Validation(_) => "validation",
+            Self::Malformed { .. } => "malformed",
+            Self::UnknownCommand { .. } => "unknown_command",
+            Self::NotFound { .. } => "not_found",
+            Self::AlreadyExists { .. } => "already_exists",
+            Self::Conflict { .. } => "conflict",
+            Self::Claimed { .. } => "claimed",
+            Self::IdempotencyKeyReused { .. } => "idempotency_key_reused",
+            Self::CannotApply(_) => "cannot_apply",
+            Self::HandlerPanicked { .. } => "handler_panicked",
+            Self::NotStorable { .. } => "not_storable",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Overloaded => "overloaded",
+            Self::Refused(_) => "refused",
+            Self::Unavailable(_) => "unavailable",
+            Self::OutcomeUnknown { .. } => "outcome_unknown",
+            Self::Uncertain { .. } => "uncertain",
         }
     }
 

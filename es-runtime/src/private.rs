@@ -1,10 +1,10 @@
 //! What generated code calls. Not part of the public interface: it may change in any release.
-#![allow(missing_docs, reason = "for generated code only")]
 #![allow(
+    missing_docs,
     clippy::must_use_candidate,
-    clippy::needless_pass_by_value,
     clippy::type_complexity,
-    reason = "nobody calls this by hand"
+    clippy::needless_pass_by_value,
+    reason = "for generated code only"
 )]
 
 use std::any::Any;

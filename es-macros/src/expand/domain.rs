@@ -254,7 +254,7 @@ fn command_of(domain: &Domain) -> TokenStream {
     });
     quote! {
         #[automatically_derived]
-        impl<D: __es::Has<#ident, P>, P> __es::CommandOf<D, P> for #command {
+        impl<D: __es::Has<#ident, P> + 'static, P: 'static> __es::CommandOf<D, P> for #command {
             type Output = __es::serde_json::Value;
             type Error = __es::AnyDomainError;
             #[allow(unused_variables)]

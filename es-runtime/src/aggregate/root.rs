@@ -57,10 +57,10 @@ pub(crate) struct Work<A: Aggregate> {
 }
 
 impl<A: Aggregate> Work<A> {
-    /// Applies an event and keeps it. The state may be absent; what a creating event makes comes back.
-    fn record(&mut self, state: Option<&mut A>, event: A::Event) -> Result<Option<A>, CannotApply> {
+    /// Applies an event. The state may be absent; what a creating event makes comes back.
+    fn apply(&mut self, state: Option<&mut A>, event: &A::Event) -> Result<Option<A>, CannotApply> {
         // After a panic the state is never looked at again (`broken`), so unwinding past `&mut` is safe to observe.
-        let applied = catch_unwind(AssertUnwindSafe(|| A::apply(state, &event))).unwrap_or_else(|panic| {
+        catch_unwind(AssertUnwindSafe(|| A::apply(state, event))).unwrap_or_else(|panic| {
             let error = CannotApply::Panicked {
                 event: event.name(),
                 aggregate: A::NAME,
@@ -68,9 +68,16 @@ impl<A: Aggregate> Work<A> {
             };
             self.broken = Some(error.clone());
             Err(error)
-        })?;
-        self.recorded.push(event);
-        Ok(applied)
+        })
+    }
+
+    /// Keeps applied events. The first decision's vector is taken as it is: most commands have no other.
+    fn keep(&mut self, mut events: Vec<A::Event>) {
+        if self.recorded.is_empty() {
+            self.recorded = events;
+        } else {
+            self.recorded.append(&mut events);
+        }
     }
 
     /// Decides a command on the state.
@@ -105,8 +112,8 @@ impl<A: Aggregate> Root<A> {
         self.state.as_ref()
     }
 
-    fn push(&mut self, event: A::Event) -> Result<(), CannotApply> {
-        if let Some(created) = self.work.record(self.state.as_mut(), event)? {
+    fn apply(&mut self, event: &A::Event) -> Result<(), CannotApply> {
+        if let Some(created) = self.work.apply(self.state.as_mut(), event)? {
             self.state = Some(created);
         }
         Ok(())
@@ -146,8 +153,8 @@ impl<A: Aggregate> Existing<A> {
         &self.state
     }
 
-    fn push(&mut self, event: A::Event) -> Result<(), CannotApply> {
-        if let Some(created) = self.work.record(Some(&mut self.state), event)? {
+    fn apply(&mut self, event: &A::Event) -> Result<(), CannotApply> {
+        if let Some(created) = self.work.apply(Some(&mut self.state), event)? {
             self.state = created;
         }
         Ok(())
@@ -203,7 +210,10 @@ macro_rules! recording {
                 E: EventOf<A>,
             {
                 let $this = self;
-                $inner.push(event.into_event())
+let event = event.into_event();
+                $inner.apply(&event)?;
+                $work.recorded.push(event);
+                Ok(())
             }
 
             /// Handles another command of the same aggregate, on the state with what is recorded so far.
@@ -228,7 +238,15 @@ macro_rules! recording {
             {
                 let $this = self;
                 let events = $inner.decide(command)?;
-                events.into_iter().try_for_each(|event| $inner.push(event)).map_err(Rejection::CannotApply)
+                for event in &events {
+                    // An event that does not fit after others of the same decision leaves the state half changed.
+                    $inner.apply(event).map_err(|error| {
+                        $work.broken.get_or_insert_with(|| error.clone());
+                        Rejection::CannotApply(error)
+                    })?;
+                }
+                $work.keep(events);
+                Ok(())
             }
         }
     )+};
@@ -252,6 +270,7 @@ pub trait RootArg<A: Aggregate>: Sized {
     /// # Errors
     ///
     /// The root and why it cannot be this kind.
+    #[expect(clippy::result_large_err, reason = "the root is moved through, not stored; a box would cost more")]
     fn enter<E>(root: Root<A>) -> Result<Self, (Root<A>, Rejection<E>)>;
 
     /// Turns this kind back into the root.

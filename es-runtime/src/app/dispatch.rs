@@ -1,31 +1,220 @@
-//! stub
-use super::Receipt;
+//! Dispatch: from a command to its receipt.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Instant;
+
+use tower::ServiceExt as _;
+use tracing::Instrument as _;
+
+use super::attempt::Attempt;
+use super::domain::CommandOf;
+use super::engine::Engine;
+use super::layer::{CommandReply, CommandRequest, DispatchService};
+use super::options::{DispatchOptions, option_methods};
+use super::receipt::Receipt;
 use crate::aggregate::Aggregate;
 use crate::command::Command;
-use crate::error::{AnyDomainError, DispatchError};
+use crate::error::{AnyDomainError, BoxError, DispatchError};
+use crate::event::CommandId;
 use crate::handler::Handles;
 use crate::store::Store;
 
 /// What a dispatch answers.
 pub type Outcome<O, E> = Result<Receipt<O>, DispatchError<E>>;
 
+pub(crate) type OutputOf<C> = <<C as Command>::Aggregate as Handles<C>>::Output;
+pub(crate) type ErrorOf<C> = <<C as Command>::Aggregate as Handles<C>>::Error;
+
 /// One dispatch on its way: the application's engine and the caller's options.
 #[derive(Debug)]
-pub struct DispatchContext<S>(std::marker::PhantomData<S>);
+pub struct DispatchContext<S> {
+    pub(crate) engine: Arc<Engine<S>>,
+    pub(crate) options: DispatchOptions,
+}
 
-pub(crate) async fn run<S: Store, C>(
-    command: C,
+/// A dispatch that begins when it is awaited.
+///
+/// # Cancel safety
+///
+/// Dropping it before it is done leaves either the whole command or nothing; which one, nobody is told. Commands take
+/// effect in the order of their first polls, for each aggregate.
+#[must_use = "a dispatch does nothing until it is awaited"]
+pub struct Dispatch<D, S, C, Path> {
     context: DispatchContext<S>,
-) -> Outcome<<C::Aggregate as Handles<C>>::Output, <C::Aggregate as Handles<C>>::Error>
+    command: C,
+    domain: PhantomData<fn() -> (D, Path)>,
+}
+
+impl<D, S, C, Path> Dispatch<D, S, C, Path> {
+    pub(crate) fn new(engine: Arc<Engine<S>>, command: C) -> Self {
+        let context = DispatchContext { engine, options: DispatchOptions::default() };
+        Self { context, command, domain: PhantomData }
+    }
+
+    fn with(mut self, change: impl FnOnce(DispatchOptions) -> DispatchOptions) -> Self {
+        self.context.options = change(self.context.options);
+        self
+    }
+
+    option_methods!();
+}
+
+impl<D, S, C, Path> fmt::Debug for Dispatch<D, S, C, Path> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dispatch").field("options", &self.context.options).finish_non_exhaustive()
+    }
+}
+
+impl<D, S, C, Path> IntoFuture for Dispatch<D, S, C, Path>
 where
+    S: Store,
+    C: CommandOf<D, Path>,
+{
+    type Output = Outcome<C::Output, C::Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.command.run(self.context))
+    }
+}
+
+/// Runs a command with everything around it, outermost first: time-out, layers; validation, ledger, retry, load, decide and
+/// append are the attempt's.
+pub(crate) async fn run<S, C>(command: C, mut context: DispatchContext<S>) -> Outcome<OutputOf<C>, ErrorOf<C>>
+where
+    S: Store,
     C: Command,
     C::Aggregate: Handles<C>,
 {
-    let _ = (command, context);
-    Err(DispatchError::Overloaded)
+    let started = Instant::now();
+    let timeout = context.options.timeout;
+    let metadata_bytes = context.options.bytes();
+    let (command_id, metadata) = context.options.seal();
+    let stage = Arc::new(Stage::default());
+    let stream = C::Aggregate::stream(command.id());
+    let stream =
+        if context.options.tenant.is_empty() { stream } else { stream.with_tenant(context.options.tenant.as_str()) };
+    let span = tracing::info_span!(
+        "dispatch",
+        command = C::NAME,
+        %command_id,
+        %stream,
+    );
+    let engine = Arc::clone(&context.engine);
+    let attempt = Attempt {
+        engine: context.engine,
+        options: context.options,
+        command,
+        command_id,
+        stream,
+        metadata,
+        metadata_bytes,
+        stage: Arc::clone(&stage),
+    };
+    // Nothing awaits between the first poll and the aggregate's line, but for the user's layers.
+    let work = async {
+        let _begun = engine.begin()?;
+        match engine.routes.get(C::NAME).and_then(|route| route.service.as_ref()) {
+            None => attempt.run().await,
+            Some(service) => layered(attempt, service.clone()).await,
+        }
+    }
+    .instrument(span);
+    let outcome = match timeout {
+        None => work.await,
+        Some(after) => match tokio::time::timeout(after, work).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(stage.when_stopped(command_id, DispatchError::TimedOut { after })),
+        },
+    };
+    observe::<S, C, _, _>(&engine, &outcome, started);
+    outcome
+}
+
+/// How far a dispatch has come, for whoever stops it from outside.
+#[derive(Debug, Default)]
+pub(crate) struct Stage(AtomicU8);
+
+impl Stage {
+    /// Nothing of it is with the store: it stands in its aggregate's line, or decides.
+    pub(crate) const HERE: u8 = 0;
+    /// It waits for a place, or for the store to take its commit in line.
+    pub(crate) const QUEUED: u8 = 1;
+    /// The store has its commit, and the answer is open.
+    pub(crate) const SUBMITTED: u8 = 2;
+
+    pub(crate) fn reach(&self, stage: u8) {
+        self.0.store(stage, Ordering::Release);
+    }
+
+    /// Says what a dispatch that was stopped has become.
+    fn when_stopped<E>(&self, command_id: CommandId, nothing_happened: DispatchError<E>) -> DispatchError<E> {
+        match self.0.load(Ordering::Acquire) {
+            Self::SUBMITTED => DispatchError::OutcomeUnknown { command_id },
+            Self::QUEUED => DispatchError::Overloaded,
+            _ => nothing_happened,
+        }
+    }
+}
+
+/// Runs an attempt inside the user's layers.
+async fn layered<S, C>(attempt: Attempt<S, C>, service: DispatchService) -> Outcome<OutputOf<C>, ErrorOf<C>>
+where
+    S: Store,
+    C: Command,
+    C::Aggregate: Handles<C>,
+{
+    let (command_id, stage) = (attempt.command_id, Arc::clone(&attempt.stage));
+    let request = CommandRequest {
+        command: C::NAME,
+        command_id,
+        stream: attempt.stream.clone(),
+        metadata: Arc::clone(&attempt.metadata),
+        work: Box::new(|| {
+            Box::pin(async move {
+                match attempt.run().await {
+                    Ok(receipt) => Ok(CommandReply(Box::new(receipt))),
+                    Err(error) => Err(Box::new(error) as BoxError),
+                }
+            })
+        }),
+    };
+    let replaced = || DispatchError::OutcomeUnknown { command_id };
+    match service.oneshot(request).await {
+        Ok(CommandReply(reply)) => {
+            reply.downcast::<Receipt<OutputOf<C>>>().map(|receipt| *receipt).map_err(|_| replaced())
+        }
+        Err(error) => Err(match error.downcast::<DispatchError<ErrorOf<C>>>() {
+            Ok(ours) => *ours,
+            Err(theirs) => stage.when_stopped(command_id, DispatchError::Refused(theirs)),
+        }),
+    }
+}
+
+fn observe<S: Store, C: Command, O, E>(engine: &Engine<S>, outcome: &Outcome<O, E>, started: Instant) {
+    let Some(metrics) = engine.routes.get(C::NAME).map(|route| route.metrics(C::NAME)) else {
+        return;
+    };
+    match outcome {
+        Ok(receipt) if receipt.replayed => metrics.replayed.increment(1),
+        Ok(_) => metrics.committed.increment(1),
+        Err(error) => {
+            metrics::counter!("es_dispatch_total", "command" => C::NAME, "outcome" => error.kind()).increment(1);
+        }
+    }
+    metrics.seconds.record(started.elapsed().as_secs_f64());
 }
 
 /// Runs a command of a domain's generated enum.
+///
+/// # Errors
+///
+/// As the command itself, with the domain's own error boxed.
 pub async fn run_enum<S: Store, C>(
     command: C,
     context: DispatchContext<S>,
@@ -34,7 +223,9 @@ where
     C: Command,
     C::Aggregate: Handles<C>,
 {
-    let _ = <C::Aggregate as Aggregate>::NAME;
-    let _ = (command, context);
-    Err(DispatchError::Overloaded)
+    let receipt =
+        run(command, context).await.map_err(|error| error.map_domain(|error| AnyDomainError(Box::new(error))))?;
+    // The same value was written as JSON for the ledger or could have been; what cannot be written is `null` here.
+    let output = serde_json::to_value(receipt.output()).unwrap_or_default();
+    Ok(receipt.map(|_| output))
 }

@@ -119,7 +119,7 @@ pub trait CommandOf<D, Path = Here>: Send + 'static {
     fn run<S: Store>(
         self,
         context: DispatchContext<S>,
-    ) -> impl Future<Output = Outcome<Self::Output, Self::Error>> + Send;
+    ) -> impl Future<Output = Outcome<Self::Output, Self::Error>> + Send + 'static;
 }
 
 #[diagnostic::do_not_recommend]
@@ -127,7 +127,8 @@ impl<C, D, Path> CommandOf<D, Path> for C
 where
     C: Command + InDomain,
     C::Aggregate: Handles<C>,
-    D: Has<C::Domain, Path>,
+    D: Has<C::Domain, Path> + 'static,
+    Path: 'static,
 {
     type Output = <C::Aggregate as Handles<C>>::Output;
     type Error = <C::Aggregate as Handles<C>>::Error;
@@ -135,7 +136,7 @@ where
     fn run<S: Store>(
         self,
         context: DispatchContext<S>,
-    ) -> impl Future<Output = Outcome<Self::Output, Self::Error>> + Send {
+    ) -> impl Future<Output = Outcome<Self::Output, Self::Error>> + Send + 'static {
         crate::app::dispatch::run(self, context)
     }
 }

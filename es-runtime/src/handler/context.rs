@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::event::{CorrelationId, Metadata};
+use crate::event::{CorrelationId, Metadata, StreamId};
 
 /// What a handler may know beside its command and the state: the time, who acts, and new ids.
 ///
@@ -15,7 +15,7 @@ use crate::event::{CorrelationId, Metadata};
 #[derive(Clone, Debug)]
 pub struct Context {
     pub(crate) now: DateTime<Utc>,
-    pub(crate) tenant: Arc<str>,
+    pub(crate) stream: StreamId,
     pub(crate) metadata: Arc<Metadata>,
     pub(crate) ids: Arc<dyn IdSource>,
 }
@@ -36,7 +36,7 @@ impl Context {
     /// Gives the tenant; empty is the default one.
     #[must_use]
     pub fn tenant(&self) -> &str {
-        &self.tenant
+        self.stream.tenant()
     }
 
     /// Gives what the dispatch belongs to.

@@ -1,0 +1,100 @@
+//! The goals: what is compared with what, and what the ratio has to be.
+
+use std::time::Duration;
+
+use crate::measure::Measure::{self, Memory, Read, Write};
+use crate::memory::Memory as M;
+use crate::read::Read as R;
+use crate::write::{Load, Way};
+
+/// One line of the table.
+pub(crate) struct Goal {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) ours: Measure,
+    /// What it is compared with, and its name.
+    pub(crate) theirs: Option<(&'static str, Measure)>,
+    pub(crate) aim: Aim,
+}
+
+/// What the ratio has to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Aim {
+    /// At least this.
+    Ratio(f64),
+    /// At least this where a flush takes about a millisecond or more; where it is cheap, the other.
+    ByFlush(f64, f64),
+    /// At most this long an event.
+    Nanoseconds(f64),
+    /// At most this long an event, with at most that many allocations.
+    Cost(f64, f64),
+    /// To be looked at only.
+    None,
+}
+
+impl Aim {
+    /// Gives the ratio to reach.
+    pub(crate) fn ratio(self, flush: Duration) -> Option<f64> {
+        match self {
+            Self::Ratio(ratio) => Some(ratio),
+            Self::ByFlush(slow, cheap) => Some(if flush > Duration::from_micros(800) { slow } else { cheap }),
+            Self::Nanoseconds(_) | Self::Cost(..) | Self::None => None,
+        }
+    }
+}
+
+const MANY: Load = Load { clients: 64, accounts: 1_000, durable: true };
+const CROWD: Load = Load { clients: 256, accounts: 1_000, durable: true };
+const HOT: Load = Load { clients: 16, accounts: 1, durable: true };
+const ONE: Load = Load { clients: 1, accounts: 1_000, durable: true };
+const NORMAL: Load = Load { clients: 64, accounts: 1_000, durable: false };
+
+const BY_HAND: &str = "by hand, folds events";
+const BY_HAND_STATE: &str = "by hand, keeps state";
+const GROUP: &str = "rusqlite, group commit";
+
+#[rustfmt::skip]
+pub(crate) const GOALS: &[Goal] = &[
+    goal("a", "64 dispatchers, 1,000 aggregates", Write(Way::Dispatch, MANY), BY_HAND, Write(Way::HandEvents, MANY), Aim::ByFlush(25.0, 8.0)),
+    goal("a", "64 dispatchers, 1,000 aggregates", Write(Way::Dispatch, MANY), BY_HAND_STATE, Write(Way::HandState, MANY), Aim::ByFlush(25.0, 8.0)),
+    goal("b", "64 dispatchers, 1,000 aggregates", Write(Way::Dispatch, MANY), "rows alone, groups of 64", Write(Way::Rows, MANY), Aim::Ratio(0.7)),
+    goal("c", "16 dispatchers, one aggregate", Write(Way::Dispatch, HOT), BY_HAND, Write(Way::HandEvents, HOT), Aim::Ratio(5.0)),
+    goal("c", "16 dispatchers, one aggregate", Write(Way::Dispatch, HOT), BY_HAND_STATE, Write(Way::HandState, HOT), Aim::Ratio(5.0)),
+    goal("d", "one dispatcher", Write(Way::Dispatch, ONE), BY_HAND, Write(Way::HandEvents, ONE), Aim::Ratio(1.0)),
+    goal("d", "one dispatcher", Write(Way::Dispatch, ONE), BY_HAND_STATE, Write(Way::HandState, ONE), Aim::Ratio(1.0)),
+    goal("e", "replay of 10,000 events", Read(R::Load), "SELECT, serde_json, fold", Read(R::Select), Aim::Ratio(0.8)),
+    alone("f", "dispatch in memory, one aggregate", Memory(M::Dispatch), Aim::Cost(2_000.0, 10.0)),
+    alone("f", "dispatch in memory, 1,000 aggregates", Memory(M::DispatchMany), Aim::None),
+    goal("g1", "one dispatcher", Write(Way::Dispatch, ONE), GROUP, Write(Way::RusqliteGroup, ONE), Aim::Ratio(0.93)),
+    goal("g1", "one caller of the store", Write(Way::Append, ONE), GROUP, Write(Way::RusqliteGroup, ONE), Aim::Ratio(0.93)),
+    goal("g1", "one dispatcher", Write(Way::Dispatch, ONE), "rusqlite in the caller's thread", Write(Way::Rusqlite, ONE), Aim::None),
+    goal("g2", "64 dispatchers", Write(Way::Dispatch, MANY), GROUP, Write(Way::RusqliteGroup, MANY), Aim::Ratio(0.8)),
+    goal("g2", "64 callers of the store", Write(Way::Append, MANY), GROUP, Write(Way::RusqliteGroup, MANY), Aim::Ratio(0.8)),
+    goal("g2", "256 dispatchers", Write(Way::Dispatch, CROWD), BY_HAND, Write(Way::HandEvents, CROWD), Aim::ByFlush(45.0, 8.0)),
+    goal("g2", "256 dispatchers", Write(Way::Dispatch, CROWD), GROUP, Write(Way::RusqliteGroup, CROWD), Aim::None),
+    goal("g3", "64 dispatchers, NORMAL", Write(Way::Dispatch, NORMAL), GROUP, Write(Way::RusqliteGroup, NORMAL), Aim::Ratio(0.7)),
+    goal("g3", "64 callers of the store, NORMAL", Write(Way::Append, NORMAL), GROUP, Write(Way::RusqliteGroup, NORMAL), Aim::Ratio(0.7)),
+    goal("g3", "64 dispatchers, NORMAL", Write(Way::Dispatch, NORMAL), BY_HAND, Write(Way::HandEvents, NORMAL), Aim::Ratio(10.0)),
+    goal("g4", "scan of the log", Read(R::Scan), "sqlx, fetch_all", Read(R::SelectScan), Aim::Ratio(1.8)),
+    goal("g4", "scan of the log", Read(R::Scan), "rusqlite, owned rows", Read(R::RusqliteScan), Aim::Ratio(0.5)),
+    goal("g4", "streams of 100 events", Read(R::Stream), "sqlx, fetch_all", Read(R::SelectStream), Aim::Ratio(2.0)),
+    alone("g10", "append in memory", Memory(M::Append), Aim::Nanoseconds(500.0)),
+    alone("g10", "read in memory", Memory(M::Read), Aim::Nanoseconds(40.0)),
+    alone("g10", "fold", Memory(M::Fold), Aim::Nanoseconds(20.0)),
+    goal("g10", "decode an event", Memory(M::Decode), "serde_json", Memory(M::Json), Aim::Ratio(1.0 / 1.15)),
+];
+
+const fn goal(
+    name: &'static str,
+    what: &'static str,
+    ours: Measure,
+    whose: &'static str,
+    theirs: Measure,
+    aim: Aim,
+) -> Goal {
+    Goal { name, what, ours, theirs: Some((whose, theirs)), aim }
+}
+
+const fn alone(name: &'static str, what: &'static str, ours: Measure, aim: Aim) -> Goal {
+    Goal { name, what, ours, theirs: None, aim }
+}

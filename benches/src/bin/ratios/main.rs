@@ -1,0 +1,124 @@
+//! How fast the runtime is, compared with what: one table of ratios, all measured in turns in one run.
+
+mod counting;
+mod flush;
+mod goals;
+mod hand;
+mod limit;
+mod measure;
+mod memory;
+mod read;
+mod table;
+mod write;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use es_benches::Result;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use counting::Counting;
+use flush::Flush;
+use goals::{GOALS, Goal};
+use measure::{Env, Measure, Sample};
+use read::Library;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Measures the runtime against what one would write by hand, and against the limits of SQLite.
+///
+/// All variants take turns in one process, in an order that rotates, so that noise hits them alike. The ratios hold from machine
+/// to machine; the rates do not.
+#[derive(Parser)]
+struct Arguments {
+    /// How often each variant is measured; the median counts.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// How long each variant is measured in a round.
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+    /// Three rounds of 0.3 seconds.
+    #[arg(long)]
+    quick: bool,
+    /// Only these goals: a to f, g1 to g4, g10.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Measures the runtime only, without what it is compared with: for profilers.
+    #[arg(long)]
+    alone: bool,
+    /// Replaces every flush of the disk by a sleep of this many microseconds (Linux, needs a C compiler).
+    #[arg(long)]
+    fsync_us: Option<u64>,
+    /// Where the files are made.
+    #[arg(long, default_value_os_t = std::env::temp_dir())]
+    folder: PathBuf,
+    /// How many connections the pool of what is written by hand has. More are slower: SQLite has one writer.
+    #[arg(long, default_value_t = 1)]
+    pool: u32,
+}
+
+fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let folder = tempfile::tempdir_in(&arguments.folder)?;
+    if let Some(us) = arguments.fsync_us
+        && let Some(code) = flush::fixed(us, folder.path())?
+    {
+        return Ok(code);
+    }
+    let wanted = |goal: &&Goal| arguments.only.is_empty() || arguments.only.iter().any(|name| name == goal.name);
+    let goals: Vec<&Goal> = GOALS.iter().filter(wanted).collect();
+    if goals.is_empty() {
+        return Err("there is no such goal".into());
+    }
+    let (rounds, seconds) = if arguments.quick { (3, 0.3) } else { (arguments.rounds.max(1), arguments.seconds) };
+    let env = Env {
+        flush: Flush::here(folder.path(), arguments.fsync_us.is_some())?,
+        time: Duration::try_from_secs_f64(seconds)?,
+        conflicts: counting::conflicts()?,
+        pool: arguments.pool.max(1),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let measures = measures(&goals, arguments.alone);
+    let results = runtime.block_on(measure_all(&measures, rounds, &env, &folder))?;
+    table::print(&goals, &results, &env, rounds)
+}
+
+/// What was measured, with its rounds.
+type Results = Vec<(Measure, Vec<Sample>)>;
+
+/// Gives what has to be measured for some goals, each once.
+fn measures(goals: &[&Goal], alone: bool) -> Vec<Measure> {
+    let mut measures = Vec::new();
+    for goal in goals {
+        let theirs = goal.theirs.filter(|_| !alone).map(|(_, theirs)| theirs);
+        for measure in [Some(goal.ours), theirs].into_iter().flatten() {
+            if !measures.contains(&measure) {
+                measures.push(measure);
+            }
+        }
+    }
+    measures
+}
+
+/// Measures everything in turns. Each round begins with another one.
+async fn measure_all(measures: &[Measure], rounds: usize, env: &Env, folder: &tempfile::TempDir) -> Result<Results> {
+    let mut results: Results = measures.iter().map(|measure| (*measure, Vec::new())).collect();
+    let reads = measures.iter().any(|measure| matches!(measure, Measure::Read(_)));
+    let library = if reads { Some(Library::new(folder.path()).await?) } else { None };
+    let bar = ProgressBar::new((results.len() * rounds) as u64)
+        .with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")?);
+    for round in 0..rounds {
+        for place in 0..results.len() {
+            let at = (place + round) % results.len();
+            let (measure, samples) = &mut results[at];
+            bar.set_message(format!("{measure:?}"));
+            samples.push(measure::once(*measure, library.as_ref(), folder.path(), env).await?);
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    Ok(results)
+}

@@ -1,0 +1,122 @@
+//! Fills stores before they are measured.
+
+use std::sync::Arc;
+
+use chrono::Utc;
+use es_runtime::aggregate::Aggregate as _;
+use es_runtime::app::App;
+use es_runtime::event::{DomainEvent as _, EventId, EventName, Metadata, StreamId, Version};
+use es_runtime::store::{DecisionChain, EventStore, NewCommit, NewEvent, Store};
+use futures_util::StreamExt as _;
+use uuid::Uuid;
+
+use crate::Result;
+use crate::bank::{Account, AccountOpened, Bank, EntryBooked, OpenAccount, TEXT};
+
+/// Makes ids of accounts.
+#[must_use]
+pub fn accounts(count: usize) -> Vec<Uuid> {
+    std::iter::repeat_with(Uuid::now_v7).take(count).collect()
+}
+
+/// Opens accounts by dispatching.
+///
+/// # Errors
+///
+/// What a dispatch says.
+pub async fn open<S: Store>(app: &App<Bank, S>, accounts: &[Uuid]) -> Result<()> {
+    let mut opened = futures_util::stream::iter(accounts.iter().copied())
+        .map(|account| {
+            let app = app.clone();
+            async move { app.dispatch(OpenAccount { account, owner: "Ann".to_owned() }).await }
+        })
+        .buffer_unordered(512);
+    while let Some(receipt) = opened.next().await {
+        receipt?;
+    }
+    Ok(())
+}
+
+/// Makes the metadata that a dispatch writes when the caller gives none.
+#[must_use]
+pub fn metadata() -> Arc<Metadata> {
+    let id = Uuid::now_v7();
+    let mut metadata = Metadata::default();
+    metadata.command_id = Some(id.into());
+    metadata.correlation = Some(id.into());
+    Arc::new(metadata)
+}
+
+/// Makes the JSON of an entry's event.
+///
+/// # Errors
+///
+/// What `serde_json` says.
+pub fn booked(cents: i64) -> Result<Vec<u8>> {
+    Ok(serde_json::to_vec(&EntryBooked { cents, text: TEXT.to_owned() })?)
+}
+
+/// Makes a commit of one event.
+#[must_use]
+pub fn commit(stream: &StreamId, expected: u64, name: &'static str, body: Vec<u8>) -> NewCommit {
+    NewCommit {
+        stream: stream.clone(),
+        expected: Version::new(expected),
+        events: vec![NewEvent {
+            id: EventId::new_v7(),
+            name: EventName::Static(name),
+            schema_version: 1,
+            body: body.into(),
+        }],
+        metadata: metadata(),
+        recorded_at: Utc::now(),
+        claims: Vec::new(),
+        ledger: None,
+        snapshot: None,
+        chain: DecisionChain::new(),
+    }
+}
+
+/// Fills accounts with entries: the nth commit of each is its nth event, the first one opens it.
+///
+/// # Errors
+///
+/// What the store says.
+pub async fn histories<S: EventStore>(store: &S, commits: impl IntoIterator<Item = (StreamId, u64)>) -> Result<()> {
+    let mut tickets = Vec::new();
+    for (stream, before) in commits {
+        let commit = if before == 0 {
+            let opened = serde_json::to_vec(&AccountOpened { owner: "Ann".to_owned() })?;
+            commit(&stream, 0, AccountOpened::NAME, opened)
+        } else {
+            commit(&stream, before, EntryBooked::NAME, booked(1)?)
+        };
+        tickets.push(store.submit(commit).await);
+        if tickets.len() == 512 {
+            for ticket in tickets.drain(..) {
+                ticket.await?;
+            }
+        }
+    }
+    for ticket in tickets {
+        ticket.await?;
+    }
+    Ok(())
+}
+
+/// Fills one long stream and short ones, mixed in the log as they would be in life.
+///
+/// # Errors
+///
+/// What the store says.
+pub async fn mixed<S: EventStore>(store: &S, long: Uuid, events: u64, short: &[Uuid], events_each: u64) -> Result<()> {
+    let long = Account::stream(&long);
+    let streams: Vec<StreamId> = short.iter().map(Account::stream).collect();
+    let share = events / events_each;
+    let commits = (0..events_each).flat_map(|turn| {
+        let of_long = (turn * share..(turn + 1) * share).map(|before| (long.clone(), before));
+        let of_short = streams.iter().map(move |stream| (stream.clone(), turn));
+        of_long.chain(of_short).collect::<Vec<_>>()
+    });
+    histories(store, commits).await
+}

@@ -1,0 +1,10 @@
+//! What the benchmarks share: a small domain, and ways to fill a store.
+
+pub mod bank;
+pub mod fill;
+
+/// The error of a benchmark: it is reported, and the program ends.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a step of a benchmark gives.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,440 @@
+//! One dispatch inside its layers: validation, ledger, retry, load, decide, append.
+
+use std::cell::RefCell;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::BackoffBuilder as _;
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use sha2::{Digest as _, Sha256};
+use tracing::Instrument as _;
+
+use super::dispatch::{ErrorOf, Outcome, OutputOf, Stage};
+use super::engine::Engine;
+use super::options::DispatchOptions;
+use super::receipt::Receipt;
+use super::replay;
+use super::turn::{Held, Turn};
+use crate::aggregate::{Aggregate, AggregateEvent as _, Root};
+use crate::command::Command;
+use crate::error::DispatchError;
+use crate::event::{CommandId, EventId, Metadata, StreamId, Version};
+use crate::handler::{Context, HandlerShape, Handles, Rejection, Scope};
+use crate::private::panic_message;
+use crate::store::{
+    AppendError, Committed, DecisionChain, LedgerEntry, LedgerRecord, NewCommit, NewEvent, NewSnapshot, Store,
+    StoreError,
+};
+
+pub(crate) struct Attempt<S, C> {
+    pub(crate) engine: Arc<Engine<S>>,
+    pub(crate) options: DispatchOptions,
+    pub(crate) command: C,
+    pub(crate) command_id: CommandId,
+    pub(crate) stream: StreamId,
+    pub(crate) metadata: Arc<Metadata>,
+    pub(crate) metadata_bytes: usize,
+    pub(crate) stage: Arc<Stage>,
+}
+
+type Failure<C> = DispatchError<ErrorOf<C>>;
+type DecisionOf<C> = Decision<<C as Command>::Aggregate, OutputOf<C>, ErrorOf<C>>;
+type TriedOf<C> = Tried<OutputOf<C>, ErrorOf<C>>;
+
+/// What a handler answered, with everything that has to be stored for it.
+struct Decision<A: Aggregate, O, E> {
+    answer: Result<O, DispatchError<E>>,
+    /// The state to go on with, unless it is spoilt.
+    held: Option<Held<A>>,
+    commit: NewCommit,
+}
+
+/// How one try ended.
+enum Tried<O, E> {
+    Done(Outcome<O, E>),
+    /// Somebody else changed the aggregate; the versions expected and found.
+    Conflict(Version, Version),
+    /// A decision that this one stood on was not stored.
+    Undone,
+}
+
+impl<S, C> Attempt<S, C>
+where
+    S: Store,
+    C: Command,
+    C::Aggregate: Handles<C>,
+{
+    const SHAPE: HandlerShape = <C::Aggregate as Handles<C>>::HANDLER.shape;
+
+    pub(crate) async fn run(mut self) -> Outcome<OutputOf<C>, ErrorOf<C>> {
+        self.check()?;
+        let slot = self.engine.cache.slot::<C::Aggregate>(&self.stream);
+        self.stream = slot.stream().clone();
+        let mut turn = slot.enter();
+        let mut retries = self.retries();
+        let mut pauses = backoff();
+        loop {
+            match self.once(&mut turn).await? {
+                Tried::Done(outcome) => return outcome,
+                Tried::Undone => turn.again(),
+                Tried::Conflict(expected, actual) => {
+                    metrics::counter!("es_dispatch_conflicts_total", "command" => C::NAME).increment(1);
+                    if retries == 0 {
+                        return Err(DispatchError::Conflict { stream: self.stream.clone(), expected, actual });
+                    }
+                    retries -= 1;
+                    turn.again();
+                    tokio::time::sleep(pauses.next().unwrap_or_default()).await;
+                }
+            }
+        }
+    }
+
+    /// Refuses what can be refused without looking at the store.
+    fn check(&self) -> Result<(), Failure<C>> {
+        let limits = &self.engine.limits;
+        self.command.validate().map_err(DispatchError::Validation)?;
+        let refuse = |what: &str, reason: String| Err(DispatchError::NotStorable { what: what.to_owned(), reason });
+        let key = self.stream.key();
+        if key.is_empty() {
+            return refuse("id", "an aggregate's id must not be empty".to_owned());
+        }
+        if key.len() > limits.id_bytes {
+            return refuse("id", format!("{} bytes are more than the limit of {}", key.len(), limits.id_bytes));
+        }
+        if self.options.key.as_ref().is_some_and(String::is_empty) {
+            return refuse("idempotency key", "it must not be empty".to_owned());
+        }
+        let bytes = self.metadata_bytes;
+        if bytes > limits.metadata_bytes {
+            return refuse("metadata", format!("{bytes} bytes are more than the limit of {}", limits.metadata_bytes));
+        }
+        Ok(())
+    }
+
+    fn retries(&self) -> u32 {
+        if self.options.expected.is_some() {
+            return 0;
+        }
+        <C::Aggregate as Handles<C>>::HANDLER.retries.unwrap_or(self.engine.limits.retries)
+    }
+
+    async fn once(&self, turn: &mut Turn<C::Aggregate>) -> Result<TriedOf<C>, Failure<C>> {
+        let held = turn.take().await;
+        self.stage.reach(Stage::QUEUED);
+        let _place = self.engine.place().await?;
+        self.stage.reach(Stage::HERE);
+        if Self::SHAPE == HandlerShape::Orchestrates
+            && let Some(record) = self.recorded().await?
+        {
+            // A handler with side effects must not run again; what it did the first time is the answer.
+            if let Some(held) = held {
+                turn.submitted(held);
+            }
+            return self.replay(&record).map(|receipt| Tried::Done(Ok(receipt)));
+        }
+        let held = match held {
+            Some(held) if self.may_decide_on(&held).await? => held,
+            _ => self.load().await?,
+        };
+        let decision = self.decide(held).await?;
+        self.append(turn, decision).await
+    }
+
+    /// A pure decision on a state that lags behind another process costs a second try. A handler with side effects has only
+    /// one, so the store confirms the cached version before it begins.
+    async fn may_decide_on(&self, held: &Held<C::Aggregate>) -> Result<bool, Failure<C>> {
+        if Self::SHAPE != HandlerShape::Orchestrates {
+            return Ok(true);
+        }
+        let confirm = self.confirm(held.version, held.chain.clone(), self.engine.clock.now());
+        match self.engine.store.submit(confirm).await.await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_conflict() => Ok(false),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    async fn load(&self) -> Result<Held<C::Aggregate>, Failure<C>> {
+        let span = tracing::debug_span!("load", stream = %self.stream);
+        let held = replay::load(&replay::From(&self.engine.store), &self.stream, self.engine.limits.page)
+            .instrument(span)
+            .await;
+        let held = held.map_err(DispatchError::Unavailable)?;
+        self.engine.cache.reweigh(&self.stream, held.bytes);
+        Ok(held)
+    }
+
+    async fn decide(&self, held: Held<C::Aggregate>) -> Result<DecisionOf<C>, Failure<C>> {
+        let Held { state, version, chain, bytes } = held;
+        let context = Context {
+            now: self.engine.clock.now(),
+            stream: self.stream.clone(),
+            metadata: Arc::clone(&self.metadata),
+            ids: Arc::clone(&self.engine.ids),
+        };
+        let now = context.now;
+        let unexpected = self.options.expected.filter(|expected| *expected != version);
+        if let Some(expected) = unexpected {
+            // The cache may lag behind other processes: the store has to confirm that the version really is another.
+            let error = DispatchError::Conflict { stream: self.stream.clone(), expected, actual: version };
+            let held = Held { state, version, chain: chain.clone(), bytes };
+            return Ok(Decision { answer: Err(error), held: Some(held), commit: self.confirm(version, chain, now) });
+        }
+        let scope = Scope {
+            context: context.clone(),
+            dependencies: Arc::clone(&self.engine.dependencies),
+            queries: self.engine.queries.clone(),
+        };
+        let root = Root::new(self.command.id().clone(), state, version, context);
+        let command = self.command.clone();
+        // A pure handler decides when it is called and not when its future is polled: both have to be inside.
+        let handled = async { <C::Aggregate as Handles<C>>::handle(root, command, &scope).await };
+        // The root is owned by the future: after a panic nobody sees the state again, it is loaded anew.
+        let (root, answer) = AssertUnwindSafe(handled)
+            .catch_unwind()
+            .await
+            .map_err(|panic| DispatchError::HandlerPanicked { command: C::NAME, message: panic_message(&*panic) })?;
+        if let Some(error) = root.work.broken {
+            return Err(DispatchError::CannotApply(error));
+        }
+        match answer {
+            Ok(output) => self.accepted(root, output, chain, bytes),
+            Err(rejection) => {
+                // What was recorded before the refusal is applied already, so that state is not the stored one.
+                let spoilt = !root.work.recorded.is_empty();
+                let held = Held { state: root.state, version, chain: chain.clone(), bytes };
+                let commit = self.confirm(version, chain, now);
+                Ok(Decision { answer: Err(self.rejected(rejection)), held: (!spoilt).then_some(held), commit })
+            }
+        }
+    }
+
+    fn rejected(&self, rejection: Rejection<ErrorOf<C>>) -> Failure<C> {
+        match rejection {
+            Rejection::Domain(error) => DispatchError::Domain(error),
+            Rejection::NotFound => DispatchError::NotFound { stream: self.stream.clone() },
+            Rejection::AlreadyExists => DispatchError::AlreadyExists { stream: self.stream.clone() },
+            Rejection::CannotApply(error) => DispatchError::CannotApply(error),
+            Rejection::MissingDependency(missing) => {
+                DispatchError::Unavailable(StoreError::Unavailable { reason: missing.to_string(), source: None })
+            }
+        }
+    }
+
+    /// A commit that changes nothing: it asks whether the decision was made on what is stored.
+    fn confirm(&self, version: Version, chain: DecisionChain, now: chrono::DateTime<chrono::Utc>) -> NewCommit {
+        NewCommit {
+            stream: self.stream.clone(),
+            expected: version,
+            events: Vec::new(),
+            metadata: Arc::clone(&self.metadata),
+            recorded_at: now,
+            claims: Vec::new(),
+            ledger: None,
+            snapshot: None,
+            chain,
+        }
+    }
+
+    /// Builds the commit of an accepted command.
+    fn accepted(
+        &self,
+        root: Root<C::Aggregate>,
+        output: OutputOf<C>,
+        chain: DecisionChain,
+        before: usize,
+    ) -> Result<DecisionOf<C>, Failure<C>> {
+        let Root { state, work } = root;
+        let mut commit = self.confirm(work.version, chain.clone(), work.context.now);
+        let mut bytes = before;
+        commit.events.reserve_exact(work.recorded.len());
+        for event in &work.recorded {
+            let body = self.encode(event)?;
+            bytes += body.len();
+            event.claims(&mut commit.claims);
+            commit.events.push(NewEvent {
+                id: EventId::new_v7(),
+                name: event.name().into(),
+                schema_version: event.schema_version(),
+                body,
+            });
+        }
+        commit.ledger = self.ledger_entry(&output)?;
+        let version = work.version.after(work.recorded.len() as u64);
+        commit.snapshot = snapshot(state.as_ref(), work.version, version);
+        if before.next_power_of_two() != bytes.next_power_of_two() {
+            self.engine.cache.reweigh(&self.stream, bytes);
+        }
+        let held = Held { state, version, chain, bytes };
+        Ok(Decision { answer: Ok(output), held: Some(held), commit })
+    }
+
+    /// Encodes an event into one allocation of the exact size.
+    fn encode(&self, event: &<C::Aggregate as Aggregate>::Event) -> Result<Bytes, Failure<C>> {
+        thread_local! {
+            // Grows to the largest event of the thread and is reused: encoding itself allocates nothing.
+            static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.clear();
+            event.encode(scratch).map_err(|error| not_storable(event.name(), &error.to_string()))?;
+            within(event.name(), scratch.len(), self.engine.limits.payload_bytes)?;
+            Ok(Bytes::copy_from_slice(scratch))
+        })
+    }
+
+    fn ledger_entry(&self, output: &OutputOf<C>) -> Result<Option<Box<LedgerEntry>>, Failure<C>> {
+        let Some(key) = &self.options.key else {
+            return Ok(None);
+        };
+        let output = serde_json::to_vec(output).map_err(|error| not_storable("output", &error.to_string()))?;
+        within("output", output.len(), self.engine.limits.payload_bytes)?;
+        let hash = self.hash()?;
+        Ok(Some(Box::new(LedgerEntry {
+            key: key.clone(),
+            command: C::NAME.to_owned(),
+            hash,
+            output: Bytes::from(output),
+        })))
+    }
+
+    /// A hash of the command's name and JSON.
+    fn hash(&self) -> Result<[u8; 32], Failure<C>> {
+        let mut hasher = Sha256::new();
+        hasher.update(C::NAME.as_bytes());
+        hasher.update([0]);
+        hasher.update(serde_json::to_vec(&self.command).map_err(|error| not_storable(C::NAME, &error.to_string()))?);
+        Ok(hasher.finalize().into())
+    }
+
+    /// Hands the commit over, lets the next one decide, and waits for what became of it.
+    async fn append(&self, turn: &mut Turn<C::Aggregate>, decision: DecisionOf<C>) -> Result<TriedOf<C>, Failure<C>> {
+        let Decision { answer, held, commit } = decision;
+        let expected = commit.expected;
+        let changes = !commit.events.is_empty() || commit.ledger.is_some();
+        let events: Vec<EventId> = commit.events.iter().map(|event| event.id).collect();
+        let span = tracing::debug_span!("append", stream = %self.stream, events = events.len());
+        // Until `submit` resolves nothing is handed over. From there to `submitted` nothing awaits, so a dispatch that is
+        // dropped leaves either no commit or one whose state is in the line.
+        self.stage.reach(Stage::QUEUED);
+        let ticket = self.engine.store.submit(commit).instrument(span.clone()).await;
+        self.stage.reach(if changes { Stage::SUBMITTED } else { Stage::HERE });
+        let committed = if Self::SHAPE == HandlerShape::Orchestrates {
+            // A handler with side effects is never undone by another's failure: nobody decides on its tentative state.
+            let committed = ticket.instrument(span).await;
+            if let (Some(held), Ok(_)) = (held, &committed) {
+                turn.submitted(held);
+            }
+            committed
+        } else {
+            if let Some(held) = held {
+                turn.submitted(held);
+            }
+            ticket.instrument(span).await
+        };
+        self.stage.reach(Stage::HERE);
+        match (committed, answer) {
+            (Ok(committed), Ok(output)) => Ok(Tried::Done(Ok(self.receipt(output, committed, events)))),
+            (Ok(_), Err(refusal)) => self.refused(refusal).await.map(Tried::Done),
+            (Err(AppendError::KeyRecorded(record)), _) => self.replay(&record).map(|receipt| Tried::Done(Ok(receipt))),
+            // The caller's expected version was compared with a cache that lagged behind another process.
+            (Err(AppendError::Conflict { .. }), _)
+                if self.options.expected.is_some_and(|theirs| theirs != expected) =>
+            {
+                Ok(Tried::Undone)
+            }
+            (Err(AppendError::Conflict { actual, .. }), _) => Ok(Tried::Conflict(expected, actual)),
+            (Err(AppendError::ChainBroken), _) => Ok(Tried::Undone),
+            (Err(error), _) => Err(self.failed(error)),
+        }
+    }
+
+    fn receipt(&self, output: OutputOf<C>, committed: Committed, events: Vec<EventId>) -> Receipt<OutputOf<C>> {
+        let Committed { version, position } = committed;
+        Receipt { output, stream: self.stream.clone(), version, position, events, replayed: false }
+    }
+
+    /// A refusal stands unless the same command was accepted before under this key: then that is the answer. Asked only
+    /// now, because whatever was in line before this command is stored by now.
+    async fn refused(&self, refusal: Failure<C>) -> Result<Outcome<OutputOf<C>, ErrorOf<C>>, Failure<C>> {
+        match self.recorded().await? {
+            Some(record) => self.replay(&record).map(Ok),
+            None => Err(refusal),
+        }
+    }
+
+    fn failed(&self, error: AppendError) -> Failure<C> {
+        match error {
+            AppendError::Claimed { set, .. } => DispatchError::Claimed { set },
+            AppendError::Overloaded => DispatchError::Overloaded,
+            AppendError::Store(error) => DispatchError::Unavailable(error),
+            AppendError::Uncertain { reason } => DispatchError::Uncertain { command_id: self.command_id, reason },
+            // The others are told apart before this is called.
+            other => DispatchError::Unavailable(StoreError::Unavailable { reason: other.to_string(), source: None }),
+        }
+    }
+
+    async fn recorded(&self) -> Result<Option<LedgerRecord>, Failure<C>> {
+        match &self.options.key {
+            None => Ok(None),
+            Some(key) => self.engine.store.find(self.stream.tenant(), key).await.map_err(DispatchError::Unavailable),
+        }
+    }
+
+    /// Gives the receipt of the first time.
+    fn replay(&self, record: &LedgerRecord) -> Outcome<OutputOf<C>, ErrorOf<C>> {
+        let key = self.options.key.clone().unwrap_or_default();
+        if record.hash != self.hash()? {
+            return Err(DispatchError::IdempotencyKeyReused { key, command: record.command.clone() });
+        }
+        let output = serde_json::from_slice(&record.output).map_err(|error| {
+            DispatchError::Unavailable(StoreError::Damaged {
+                place: format!("the ledger's output of key `{key}`"),
+                reason: error.to_string(),
+            })
+        })?;
+        let Committed { version, position } = record.committed;
+        let (stream, events) = (record.stream.clone(), record.events.clone());
+        Ok(Receipt { output, stream, version, position, events, replayed: true })
+    }
+}
+
+/// Stores the state when a commit reaches or passes a multiple of the aggregate's `every`.
+fn snapshot<A: Aggregate>(state: Option<&A>, before: Version, after: Version) -> Option<Box<NewSnapshot>> {
+    let (policy, state) = (A::SNAPSHOT?, state?);
+    if before.get() / policy.every == after.get() / policy.every {
+        return None;
+    }
+    match (policy.encode)(state) {
+        Ok(bytes) => Some(Box::new(NewSnapshot { fingerprint: policy.fingerprint(), state: Bytes::from(bytes) })),
+        Err(error) => {
+            // Only replay gets longer: the events are the truth.
+            tracing::warn!(aggregate = A::NAME, %error, "a state cannot be written as a snapshot");
+            None
+        }
+    }
+}
+
+fn within<E>(what: &str, bytes: usize, limit: usize) -> Result<(), DispatchError<E>> {
+    if bytes > limit {
+        return Err(not_storable(what, &format!("{bytes} bytes are more than the limit of {limit}")));
+    }
+    Ok(())
+}
+
+fn not_storable<E>(what: &str, reason: &str) -> DispatchError<E> {
+    DispatchError::NotStorable { what: what.to_owned(), reason: reason.to_owned() }
+}
+
+/// Pauses between tries: exponential from 1 ms to 100 ms, with jitter.
+fn backoff() -> impl Iterator<Item = Duration> {
+    backon::ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(1))
+        .with_max_delay(Duration::from_millis(100))
+        .without_max_times()
+        .with_jitter()
+        .build()
+}

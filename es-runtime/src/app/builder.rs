@@ -1,0 +1,179 @@
+//! Building an application.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use tokio::sync::Semaphore;
+use tower::{Layer, Service};
+
+use super::cache::AggregateCache;
+use super::clock::{Clock, SystemClock};
+use super::domain::{CommandOf, DomainOn};
+use super::engine::{BEGUN, Engine, Limits};
+use super::handle::App;
+use super::layer::{CommandReply, CommandRequest, DispatchService, innermost, wrap};
+use super::queries::Queries;
+use super::route::Routes;
+use crate::command::Command;
+use crate::error::BoxError;
+use crate::handler::{Dependencies, Dependency, IdSource, RandomIds};
+use crate::store::{Store, StoreError};
+
+/// Says why an application could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Handlers take dependencies that were not given; all of them are listed.
+    #[error("missing dependencies: {}; give each with `.dependency(..)`", .types.join(", "))]
+    MissingDependencies {
+        /// The types' names.
+        types: Vec<&'static str>,
+    },
+    /// The store could not be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+type Wrap = Box<dyn Fn(DispatchService) -> DispatchService + Send>;
+
+/// Builds an [`App`].
+#[must_use = "nothing is built until `build` is awaited"]
+pub struct AppBuilder<D, S> {
+    store: S,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    dependencies: Dependencies,
+    limits: Limits,
+    /// The layers, innermost first, with the command they are for.
+    layers: Vec<(Option<&'static str>, Wrap)>,
+    retention: Option<std::time::Duration>,
+    domain: PhantomData<fn() -> D>,
+}
+
+impl<D: DomainOn<S>, S: Store> AppBuilder<D, S> {
+    pub(crate) fn new(store: S) -> Self {
+        Self {
+            store,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(RandomIds),
+            dependencies: Dependencies::default(),
+            limits: Limits::default(),
+            layers: Vec::new(),
+            retention: None,
+            domain: PhantomData,
+        }
+    }
+
+    /// Gives a dependency, for the handlers that take `Dep<T>`.
+    pub fn dependency<T: Dependency>(self, dependency: T) -> Self {
+        self.shared_dependency(Arc::new(dependency))
+    }
+
+    /// Gives a dependency that is shared already, or a trait object: `shared_dependency::<dyn Gateway>(gateway)`.
+    pub fn shared_dependency<T: Dependency + ?Sized>(mut self, dependency: Arc<T>) -> Self {
+        self.dependencies.insert(dependency);
+        self
+    }
+
+    /// Takes the time from another clock: of commits, and of [`Context::now`](crate::handler::Context::now).
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Takes the ids of [`Context::new_id`](crate::handler::Context::new_id) from another source.
+    pub fn ids(mut self, ids: impl IdSource) -> Self {
+        self.ids = Arc::new(ids);
+        self
+    }
+
+    /// Changes the application's bounds: `.limits(|limits| limits.retries = 9)`.
+    pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        change(&mut self.limits);
+        self
+    }
+
+    /// Forgets idempotency keys older than this when the application is built. Without it they are kept without limit.
+    pub const fn idempotency_retention(mut self, retention: std::time::Duration) -> Self {
+        self.retention = Some(retention);
+        self
+    }
+
+    /// Puts a `tower` layer around every command. The layer given last is the outermost.
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<DispatchService> + Send + 'static,
+        L::Service:
+            Service<CommandRequest, Response = CommandReply, Future: Send + 'static> + Clone + Send + Sync + 'static,
+        <L::Service as Service<CommandRequest>>::Error: Into<BoxError> + 'static,
+    {
+        self.layers.push((None, Box::new(move |inner| wrap(&layer, inner))));
+        self
+    }
+
+    /// Puts a `tower` layer around command `C`. The layer given last is the outermost.
+    pub fn layer_for<C, L, Path>(mut self, layer: L) -> Self
+    where
+        C: Command + CommandOf<D, Path>,
+        L: Layer<DispatchService> + Send + 'static,
+        L::Service:
+            Service<CommandRequest, Response = CommandReply, Future: Send + 'static> + Clone + Send + Sync + 'static,
+        <L::Service as Service<CommandRequest>>::Error: Into<BoxError> + 'static,
+    {
+        self.layers.push((Some(C::NAME), Box::new(move |inner| wrap(&layer, inner))));
+        self
+    }
+
+    /// Builds the application.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::MissingDependencies`] with all that are missing; [`BuildError::Store`] where the store cannot be
+    /// used.
+    pub async fn build(self) -> Result<App<D, S>, BuildError> {
+        let mut routes = Routes::default();
+        D::routes(&mut routes);
+        let types = routes.missing(&self.dependencies);
+        if !types.is_empty() {
+            return Err(BuildError::MissingDependencies { types });
+        }
+        if let Some(retention) = self.retention {
+            let before = self.clock.now() - chrono::TimeDelta::from_std(retention).unwrap_or(chrono::TimeDelta::MAX);
+            self.store.forget_before(before).await?;
+        }
+        add_services(&self.layers, &mut routes);
+        let engine = Engine {
+            queries: Queries::new(self.store.clone(), self.limits.page),
+            cache: AggregateCache::new(self.limits.cached_aggregates, self.limits.cached_bytes),
+            places: Semaphore::new(self.limits.in_flight.clamp(1, Semaphore::MAX_PERMITS)),
+            begun: Semaphore::new(BEGUN as usize),
+            store: self.store,
+            clock: self.clock,
+            ids: self.ids,
+            dependencies: Arc::new(self.dependencies),
+            limits: self.limits,
+            routes,
+            closed: AtomicBool::new(false),
+        };
+        Ok(App::new(Arc::new(engine)))
+    }
+}
+
+/// Builds the service of each command that has layers.
+fn add_services<S: Store>(layers: &[(Option<&'static str>, Wrap)], routes: &mut Routes<S>) {
+    for (name, route) in routes.iter_mut() {
+        let mine = layers.iter().filter(|(command, _)| command.is_none_or(|command| command == name));
+        route.service = mine.fold(None, |inner, (_, wrap)| Some(wrap(inner.unwrap_or_else(innermost))));
+    }
+}
+
+impl<D, S> fmt::Debug for AppBuilder<D, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppBuilder")
+            .field("dependencies", &self.dependencies)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}

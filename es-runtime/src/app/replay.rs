@@ -1,0 +1,119 @@
+//! Folding a stream into a state.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+
+use super::turn::Held;
+use crate::aggregate::{Aggregate, AggregateEvent as _};
+use crate::event::{StreamId, Version};
+use crate::private::panic_message;
+use crate::store::{DecisionChain, EventStore, SnapshotStore, StoreError, StoredEvent};
+
+/// What replay reads from: a store, or a store without its type.
+pub(crate) trait Source: Sync {
+    fn read(
+        &self,
+        stream: &StreamId,
+        after: Version,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<StoredEvent>, StoreError>> + Send;
+
+    fn snapshot(
+        &self,
+        stream: &StreamId,
+        fingerprint: u64,
+    ) -> impl Future<Output = Result<Option<(Version, Bytes)>, StoreError>> + Send;
+}
+
+/// Replay from a store.
+pub(crate) struct From<'a, S>(pub(crate) &'a S);
+
+impl<S: EventStore + SnapshotStore> Source for From<'_, S> {
+    async fn read(&self, stream: &StreamId, after: Version, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        self.0.read_stream(stream, after, limit).await
+    }
+
+    async fn snapshot(&self, stream: &StreamId, fingerprint: u64) -> Result<Option<(Version, Bytes)>, StoreError> {
+        self.0.snapshot(stream, fingerprint).await
+    }
+}
+
+/// Loads an aggregate: its snapshot where one fits, and the events after it.
+pub(crate) async fn load<A, S>(store: &S, stream: &StreamId, page: usize) -> Result<Held<A>, StoreError>
+where
+    A: Aggregate,
+    S: Source,
+{
+    let mut held = match from_snapshot::<A, S>(store, stream).await? {
+        Some(held) => held,
+        None => Held { state: None, version: Version::NONE, chain: DecisionChain::new(), bytes: size_of::<A>() },
+    };
+    loop {
+        let events = store.read(stream, held.version, page).await?;
+        let last = events.len() < page;
+        fold(&mut held, stream, events)?;
+        if last {
+            return Ok(held);
+        }
+    }
+}
+
+/// A snapshot that does not fit the program is ignored: the events tell the whole story.
+async fn from_snapshot<A, S>(store: &S, stream: &StreamId) -> Result<Option<Held<A>>, StoreError>
+where
+    A: Aggregate,
+    S: Source,
+{
+    let Some(policy) = A::SNAPSHOT else {
+        return Ok(None);
+    };
+    let Some((version, bytes)) = store.snapshot(stream, policy.fingerprint()).await? else {
+        return Ok(None);
+    };
+    match (policy.decode)(&bytes) {
+        Ok(state) => {
+            let bytes = size_of::<A>() + bytes.len();
+            Ok(Some(Held { state: Some(state), version, chain: DecisionChain::new(), bytes }))
+        }
+        Err(error) => {
+            tracing::warn!(stream = %stream, version = version.get(), %error, "a snapshot does not decode and is ignored");
+            Ok(None)
+        }
+    }
+}
+
+/// Folds stored events. What does not decode or apply is reported with its place; nothing is skipped.
+pub(crate) fn fold<A: Aggregate>(
+    held: &mut Held<A>,
+    stream: &StreamId,
+    events: Vec<StoredEvent>,
+) -> Result<(), StoreError> {
+    let damaged = |version: Version, reason: String| StoreError::Damaged {
+        place: format!("stream `{stream}`, version {version}"),
+        reason,
+    };
+    // On an error or a panic the state is dropped by the caller, so that nobody sees it half folded.
+    let folded = catch_unwind(AssertUnwindSafe(|| {
+        for stored in events {
+            let expected = held.version.after(1);
+            if stored.version != expected {
+                return Err(damaged(stored.version, format!("version {expected} is missing before it")));
+            }
+            let event = A::Event::decode(&stored.name, stored.schema_version, &stored.body)
+                .map_err(|error| error.at(stream, stored.version, None))?;
+            let created =
+                A::apply(held.state.as_mut(), &event).map_err(|error| damaged(stored.version, error.to_string()))?;
+            if created.is_some() {
+                held.state = created;
+            }
+            held.version = stored.version;
+            held.bytes += stored.body.len();
+        }
+        Ok(())
+    }));
+    folded.unwrap_or_else(|panic| {
+        Err(damaged(held.version.after(1), format!("applying it panicked: {}", panic_message(&*panic))))
+    })
+}

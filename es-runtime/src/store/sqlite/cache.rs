@@ -1,0 +1,103 @@
+//! What the writer remembers of streams, and when a group may be written on trust in it.
+
+use quick_cache::unsync::Cache;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::plan::{Known, State, claim_key};
+use crate::event::{ClaimKind, StreamId};
+use crate::store::NewCommit;
+
+/// Numbers and versions of streams as this writer last saw them. Other processes may have written since: then a unique
+/// constraint refuses what is written on trust, and the group takes the careful path.
+#[derive(Debug)]
+pub(super) struct StreamCache {
+    streams: Cache<StreamId, Known>,
+    /// The greatest number given to a stream, where it is known.
+    last_stream: Option<i64>,
+    sole_owner: bool,
+    /// How many groups are still to be decided with care, and how many it will be after the next disappointment. Where other
+    /// processes write the same streams, trying on trust first would mostly be a wasted message.
+    careful: u32,
+    next_careful: u32,
+}
+
+/// How many groups in a row are decided with care at most.
+const CAREFUL_AT_MOST: u32 = 64;
+
+impl StreamCache {
+    pub(super) fn new(streams: usize, sole_owner: bool) -> Self {
+        Self { streams: Cache::new(streams), last_stream: None, sole_owner, careful: 0, next_careful: 1 }
+    }
+
+    /// Remembers what a finished group left behind.
+    pub(super) fn learn(&mut self, state: &State, commits: &[&NewCommit]) {
+        self.last_stream = Some(state.last_stream);
+        for commit in commits {
+            if let Some(known) = state.streams.get(&commit.stream) {
+                self.streams.insert(commit.stream.clone(), *known);
+            }
+        }
+    }
+
+    /// Takes note that a group went through on trust.
+    pub(super) const fn confirm(&mut self) {
+        self.next_careful = 1;
+    }
+
+    /// Forgets what a group was wrong about that was refused on trust.
+    pub(super) fn doubt(&mut self, commits: &[&NewCommit]) {
+        self.careful = self.next_careful;
+        self.next_careful = CAREFUL_AT_MOST.min(self.next_careful * 2);
+        self.last_stream = None;
+        for commit in commits {
+            self.streams.remove(&commit.stream);
+        }
+    }
+
+    /// Gives the state a group may be decided on without asking the database, or `None` where it must be asked.
+    ///
+    /// On trust goes only what constraints can refute: a version in a stream, a new stream, a new key of the ledger or of a
+    /// set of claims. So every refusal, every confirmation and every key touched twice asks the database.
+    pub(super) fn trusted_state(&mut self, commits: &[&NewCommit]) -> Option<State> {
+        if self.careful > 0 {
+            self.careful -= 1;
+            return None;
+        }
+        let mut state = State { last_stream: self.last_stream?, ..State::default() };
+        let mut versions: FxHashMap<&StreamId, u64> = FxHashMap::default();
+        let mut keys = FxHashSet::default();
+        let mut claims = FxHashSet::default();
+        for commit in commits {
+            if commit.events.is_empty() && !self.sole_owner {
+                return None;
+            }
+            let known = self.streams.peek(&commit.stream).copied();
+            if let Some(known) = known {
+                state.streams.insert(commit.stream.clone(), known);
+            } else if commit.events.is_empty() {
+                return None;
+            }
+            let version = versions.entry(&commit.stream).or_insert(known.map_or(0, |known| known.version));
+            if *version != commit.expected.get() {
+                return None;
+            }
+            *version += commit.events.len() as u64;
+            if let Some(entry) = &commit.ledger
+                && !keys.insert((commit.stream.tenant(), &entry.key))
+            {
+                return None;
+            }
+            for claim in &commit.claims {
+                let key = claim_key(commit.stream.tenant(), claim);
+                if !claims.insert(key.clone()) {
+                    return None;
+                }
+                if claim.kind == ClaimKind::Release {
+                    // Freed on the assumption that it is held; the statement frees only what is.
+                    state.claims.insert(key, known?.number);
+                }
+            }
+        }
+        Some(state)
+    }
+}

@@ -1,0 +1,140 @@
+//! Reads, inside the write transaction, what the careful path decides a group on.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use futures_util::TryStreamExt as _;
+use rustc_hash::FxHashSet;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
+use sqlx::{Arguments as _, AssertSqlSafe, Either, Executor as _, Row as _, SqlSafeStr as _};
+
+use super::append::{json_rows, quote};
+use super::ledger::{RECORD_COLUMNS, record_of_row};
+use super::plan::{ClaimKey, Entry, Known, State, claim_key};
+use crate::event::StreamId;
+use crate::store::{NewCommit, StoreError};
+
+/// Arguments: index `[tenant, category, key]`. Gives the row's place in the index, the stream's number and its version.
+const STREAMS: &str = "SELECT e.key, s.stream_no, \
+    coalesce((SELECT max(l.version) FROM event_log AS l WHERE l.stream_no = s.stream_no), 0) \
+    FROM json_each(?) AS e CROSS JOIN streams AS s \
+    ON s.tenant = e.value->>0 AND s.category = e.value->>1 AND s.key = e.value->>2;\n";
+
+const LAST_STREAM: &str = "SELECT coalesce(max(stream_no), 0) FROM streams;\n";
+
+/// Arguments: index `[tenant, set, key]`. Gives the row's place in the index and the stream that holds the key.
+const CLAIMS: &str = "SELECT e.key, c.stream_no FROM json_each(?) AS e CROSS JOIN claims AS c \
+    ON c.tenant = e.value->>0 AND c.set_name = e.value->>1 AND c.key = e.value->>2;\n";
+
+/// What was found, or why it was not.
+pub(super) enum LookupError {
+    /// The database failed.
+    Database(sqlx::Error),
+    /// A row is not what this program wrote.
+    Store(StoreError),
+}
+
+impl From<sqlx::Error> for LookupError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// Reads the state of everything that the commits touch, in one message to the connection. With `begin`, it takes the write
+/// lock first and leaves the transaction open; what is read then holds until it ends.
+pub(super) async fn look_up(
+    connection: &mut SqliteConnection,
+    commits: &[&NewCommit],
+    begin: bool,
+) -> Result<State, LookupError> {
+    let streams = distinct(commits.iter().map(|commit| &commit.stream));
+    let claims = distinct(
+        commits.iter().flat_map(|commit| commit.claims.iter().map(|claim| claim_key(commit.stream.tenant(), claim))),
+    );
+    let keys = distinct(commits.iter().filter_map(|commit| {
+        commit.ledger.as_ref().map(|entry| (commit.stream.tenant().to_owned(), entry.key.clone()))
+    }));
+
+    let mut sql = String::from(if begin { "BEGIN IMMEDIATE;\n" } else { "" });
+    let mut arguments = SqliteArguments::default();
+    let mut add = |json: String| arguments.add(json).map_err(sqlx::Error::Encode);
+    sql.push_str(LAST_STREAM);
+    sql.push_str(STREAMS);
+    add(json_rows(&streams, |text, stream| texts(text, &[stream.tenant(), stream.category(), stream.key()])))?;
+    if !claims.is_empty() {
+        sql.push_str(CLAIMS);
+        add(json_rows(&claims, |text, claim| texts(text, &[&claim.tenant, &claim.set, &claim.key])))?;
+    }
+    if !keys.is_empty() {
+        // Arguments: index `[tenant, key]`.
+        let _ = writeln!(
+            sql,
+            "SELECT {RECORD_COLUMNS}, e.key FROM json_each(?) AS e CROSS JOIN command_ledger AS c \
+             ON c.tenant = e.value->>0 AND c.key = e.value->>1 LEFT JOIN streams AS s ON s.stream_no = c.stream_no;"
+        );
+        add(json_rows(&keys, |text, (tenant, key)| texts(text, &[tenant, key])))?;
+    }
+
+    let mut state = State::default();
+    let order: &[Part] = match (claims.is_empty(), keys.is_empty()) {
+        (true, true) => &[Part::Last, Part::Streams],
+        (false, true) => &[Part::Last, Part::Streams, Part::Claims],
+        (true, false) => &[Part::Last, Part::Streams, Part::Ledger],
+        (false, false) => &[Part::Last, Part::Streams, Part::Claims, Part::Ledger],
+    };
+    let mut done = 0;
+    let query = sqlx::query_with(AssertSqlSafe(Arc::<str>::from(sql)).into_sql_str(), arguments);
+    let mut results = connection.fetch_many(query);
+    while let Some(result) = results.try_next().await? {
+        match result {
+            Either::Left(_) => done += 1,
+            Either::Right(row) => match order.get(done - usize::from(begin)) {
+                Some(Part::Last) => state.last_stream = row.try_get(0)?,
+                Some(Part::Streams) => {
+                    let version: i64 = row.try_get(2)?;
+                    let known = Known { number: row.try_get(1)?, version: version.try_into().unwrap_or(0) };
+                    state.streams.insert(StreamId::clone(at(&streams, &row, 0)?), known);
+                }
+                Some(Part::Claims) => {
+                    state.claims.insert(ClaimKey::clone(at(&claims, &row, 0)?), row.try_get(1)?);
+                }
+                Some(Part::Ledger) | None => {
+                    let record = record_of_row(&row).map_err(LookupError::Store)?;
+                    let key = at(&keys, &row, row.len() - 1)?.clone();
+                    state.ledger.insert(key, Entry::Stored(Box::new(record)));
+                }
+            },
+        }
+    }
+    Ok(state)
+}
+
+#[derive(Clone, Copy)]
+enum Part {
+    Last,
+    Streams,
+    Claims,
+    Ledger,
+}
+
+/// Keeps the first of each.
+fn distinct<T: std::hash::Hash + Eq + Clone>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut seen = FxHashSet::default();
+    items.filter(|item| seen.insert(item.clone())).collect()
+}
+
+fn texts(json: &mut String, parts: &[&str]) {
+    for (index, part) in parts.iter().enumerate() {
+        if index > 0 {
+            json.push(',');
+        }
+        quote(json, part);
+    }
+}
+
+/// Gives the item whose place in its index stands in a column.
+fn at<'a, T>(items: &'a [T], row: &SqliteRow, column: usize) -> Result<&'a T, sqlx::Error> {
+    let index: i64 = row.try_get(column)?;
+    let item = usize::try_from(index).ok().and_then(|index| items.get(index));
+    item.ok_or_else(|| sqlx::Error::Decode("the database named a row that was not asked for".into()))
+}

@@ -1,0 +1,241 @@
+//! Decides the fate of the commits of one group, one after the other, without touching the database.
+//!
+//! What is stored goes in as [`State`]; what is to be written comes out as [`Writes`]. Each commit is decided on the state
+//! that those before it leave behind, so that several commits of one stream, a key that one frees and the next claims, or one
+//! idempotency key used twice may stand in one group.
+
+use rustc_hash::FxHashMap;
+
+use crate::event::{Claim, ClaimKind, StreamId, Version};
+use crate::store::{AppendError, LedgerRecord, NewCommit};
+
+/// A stream's number and its version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) number: i64,
+    pub(super) version: u64,
+}
+
+/// A unique key: tenant, set, key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ClaimKey {
+    pub(super) tenant: String,
+    pub(super) set: String,
+    pub(super) key: String,
+}
+
+/// A key of the ledger: tenant, key.
+pub(super) type LedgerKey = (String, String);
+
+/// What is known of the database, and what the commits decided so far make of it.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// The streams that are there.
+    pub(super) streams: FxHashMap<StreamId, Known>,
+    /// The greatest number given to a stream.
+    pub(super) last_stream: i64,
+    /// The keys that are taken, and by which stream.
+    pub(super) claims: FxHashMap<ClaimKey, i64>,
+    /// The ledger's entries.
+    pub(super) ledger: FxHashMap<LedgerKey, Entry>,
+}
+
+/// An entry of the ledger.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// It was there before.
+    Stored(Box<LedgerRecord>),
+    /// A commit of this group makes it: its place in the group.
+    Decided(usize),
+}
+
+/// What becomes of one commit once the group is durable.
+#[derive(Debug)]
+pub(super) enum Fate {
+    /// It is part of the group.
+    Stored {
+        /// The stream's version after it.
+        version: u64,
+        /// Which of the group's events is its last; `None` for a commit without events.
+        last_event: Option<usize>,
+    },
+    /// Its idempotency key is that of another commit of the group.
+    Repeats(usize),
+    /// It failed alone.
+    Refused(AppendError),
+}
+
+/// An event to be written: which of the group's commits, which of its events, and where it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct EventRow {
+    pub(super) commit: usize,
+    pub(super) event: usize,
+    pub(super) stream: i64,
+    pub(super) version: u64,
+}
+
+/// An entry of the ledger to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LedgerRow {
+    pub(super) commit: usize,
+    pub(super) stream: i64,
+    pub(super) version: u64,
+    /// Which of the group's events is the commit's last.
+    pub(super) last_event: Option<usize>,
+}
+
+/// What the group writes.
+#[derive(Debug, Default)]
+pub(super) struct Writes {
+    pub(super) streams: Vec<(i64, StreamId)>,
+    pub(super) events: Vec<EventRow>,
+    pub(super) ledger: Vec<LedgerRow>,
+    /// Keys the group touched, each with the stream that held it before.
+    touched: FxHashMap<ClaimKey, Option<i64>>,
+    /// Per stream, the newest commit of the group that brings a snapshot, and its version.
+    pub(super) snapshots: FxHashMap<i64, (usize, u64)>,
+}
+
+impl Writes {
+    /// Tells whether there is nothing to write.
+    pub(super) fn is_empty(&self) -> bool {
+        self.streams.is_empty() && self.events.is_empty() && self.ledger.is_empty()
+    }
+}
+
+/// The plan of a group.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) fates: Vec<Fate>,
+    pub(super) writes: Writes,
+}
+
+impl Plan {
+    /// Decides every commit of the group. Breaks the chain of each that fails, before it decides the next.
+    pub(super) fn decide<'a>(state: &mut State, commits: impl IntoIterator<Item = &'a NewCommit>) -> Self {
+        let mut plan = Self::default();
+        for (index, commit) in commits.into_iter().enumerate() {
+            let fate = plan.fate(state, index, commit).unwrap_or_else(Fate::Refused);
+            if !matches!(fate, Fate::Stored { .. }) {
+                commit.chain.break_off();
+            }
+            plan.fates.push(fate);
+        }
+        plan
+    }
+
+    fn fate(&mut self, state: &mut State, index: usize, commit: &NewCommit) -> Result<Fate, AppendError> {
+        if commit.chain.is_broken() {
+            return Err(AppendError::ChainBroken);
+        }
+        // Before the version: a command that is repeated after its success stands on an old version.
+        if let Some(entry) = &commit.ledger {
+            match state.ledger.get(&(commit.stream.tenant().to_owned(), entry.key.clone())) {
+                Some(Entry::Stored(record)) => return Err(AppendError::KeyRecorded(record.clone())),
+                Some(Entry::Decided(first)) => return Ok(Fate::Repeats(*first)),
+                None => {}
+            }
+        }
+        let known = state.streams.get(&commit.stream).copied();
+        let actual = known.map_or(0, |known| known.version);
+        if actual != commit.expected.get() {
+            return Err(AppendError::Conflict {
+                stream: commit.stream.clone(),
+                expected: commit.expected,
+                actual: Version::new(actual),
+            });
+        }
+        let is_confirmation = commit.events.is_empty() && commit.ledger.is_none();
+        if is_confirmation {
+            return Ok(Fate::Stored { version: actual, last_event: None });
+        }
+        let number = known.map_or(state.last_stream + 1, |known| known.number);
+        if !commit.events.is_empty() {
+            self.claim(state, commit, number)?;
+        }
+        // Nothing can fail from here on.
+        if known.is_none() {
+            state.last_stream = number;
+            self.writes.streams.push((number, commit.stream.clone()));
+        }
+        Ok(self.store(state, index, commit, Known { number, version: actual }))
+    }
+
+    /// Adds a commit that passed every check to what is written.
+    fn store(&mut self, state: &mut State, index: usize, commit: &NewCommit, known: Known) -> Fate {
+        let mut version = known.version;
+        for event in 0..commit.events.len() {
+            version += 1;
+            self.writes.events.push(EventRow { commit: index, event, stream: known.number, version });
+        }
+        let last_event = if commit.events.is_empty() { None } else { self.writes.events.len().checked_sub(1) };
+        if let Some(entry) = &commit.ledger {
+            let key = (commit.stream.tenant().to_owned(), entry.key.clone());
+            state.ledger.insert(key, Entry::Decided(index));
+            self.writes.ledger.push(LedgerRow { commit: index, stream: known.number, version, last_event });
+        }
+        if last_event.is_some() && commit.snapshot.is_some() {
+            self.writes.snapshots.insert(known.number, (index, version));
+        }
+        state.streams.insert(commit.stream.clone(), Known { number: known.number, version });
+        Fate::Stored { version, last_event }
+    }
+
+    /// Applies the commit's claims in their order; where one is taken, none of them.
+    fn claim(&mut self, state: &mut State, commit: &NewCommit, stream: i64) -> Result<(), AppendError> {
+        let mut undo = Vec::with_capacity(commit.claims.len());
+        for claim in &commit.claims {
+            let key = claim_key(commit.stream.tenant(), claim);
+            let owner = state.claims.get(&key).copied();
+            match (claim.kind, owner) {
+                (ClaimKind::Claim, Some(owner)) if owner != stream => {
+                    for (key, owner) in undo.into_iter().rev() {
+                        set_owner(state, key, owner);
+                    }
+                    return Err(AppendError::Claimed { set: claim.set.clone().into_owned(), key: claim.key.clone() });
+                }
+                (ClaimKind::Claim, None) => {
+                    undo.push((key.clone(), None));
+                    set_owner(state, key, Some(stream));
+                }
+                (ClaimKind::Release, Some(owner)) if owner == stream => {
+                    undo.push((key.clone(), Some(owner)));
+                    set_owner(state, key, None);
+                }
+                // Claimed again by its holder, or freed by a stream that does not hold it: nothing changes.
+                (ClaimKind::Claim, Some(_)) | (ClaimKind::Release, _) => {}
+            }
+        }
+        for (key, before) in undo {
+            // The first commit that touches a key knows who held it before the group.
+            self.writes.touched.entry(key).or_insert(before);
+        }
+        Ok(())
+    }
+
+    /// Gives the claims that change: key, who held it before the group, who holds it after.
+    pub(super) fn claim_changes(&self, state: &State) -> Vec<(ClaimKey, Option<i64>, Option<i64>)> {
+        let after = |key: &ClaimKey| state.claims.get(key).copied();
+        let changes = self.writes.touched.iter().map(|(key, before)| (key.clone(), *before, after(key)));
+        changes.filter(|(_, before, after)| before != after).collect()
+    }
+}
+
+/// Names a claim's key.
+pub(super) fn claim_key(tenant: &str, claim: &Claim) -> ClaimKey {
+    ClaimKey { tenant: tenant.to_owned(), set: claim.set.clone().into_owned(), key: claim.key.clone() }
+}
+
+fn set_owner(state: &mut State, key: ClaimKey, owner: Option<i64>) {
+    match owner {
+        Some(owner) => {
+            state.claims.insert(key, owner);
+        }
+        None => {
+            state.claims.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

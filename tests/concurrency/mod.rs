@@ -1,0 +1,4 @@
+//! Many commands at once: turns, chains, time-outs, dropped futures, several applications on one store.
+
+mod stopped;
+mod turns;

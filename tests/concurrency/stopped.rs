@@ -1,0 +1,175 @@
+//! Dispatches that are stopped from outside, and stores that answer late, wrongly or never.
+
+use std::time::Duration;
+
+use es_runtime::prelude::*;
+use es_runtime::store::AppendError;
+
+use crate::domain::{Account, Bank, Deposit, Gateway, Open, Withdraw, bank};
+use crate::faulty::{FaultyStore, Switch};
+
+const SHORT: Duration = Duration::from_millis(20);
+
+async fn opened() -> (App<Bank, FaultyStore>, FaultyStore, Uuid) {
+    let (store, account) = (FaultyStore::new(), Uuid::now_v7());
+    let bank = bank(store.clone()).await;
+    bank.dispatch(Open { account, owner: "ann".into() }).await.unwrap();
+    (bank, store, account)
+}
+
+async fn balance(bank: &App<Bank, FaultyStore>, account: Uuid) -> i64 {
+    bank.load::<Account>(account).await.unwrap().state().unwrap().balance()
+}
+
+#[tokio::test]
+async fn a_timeout_while_the_stores_line_is_full_is_overloaded_and_nothing_happened() {
+    let (bank, store, account) = opened().await;
+    store.set(Switch::HoldSubmit);
+    let error = bank.dispatch(Deposit::of(account, 1)).timeout(SHORT).await.unwrap_err();
+    assert!(matches!(error, DispatchError::Overloaded), "{error}");
+    store.set(Switch::Open);
+    assert_eq!(balance(&bank, account).await, 0);
+    assert_eq!(bank.dispatch(Deposit::of(account, 1)).await.unwrap().version(), 2);
+}
+
+#[tokio::test]
+async fn a_timeout_in_the_aggregates_line_means_that_nothing_happened() {
+    let (bank, store, account) = opened().await;
+    store.set(Switch::HoldSubmit);
+    let first = tokio::spawn(bank.dispatch(Deposit::of(account, 1)).into_future());
+    tokio::task::yield_now().await;
+    let error = bank.dispatch(Deposit::of(account, 10)).timeout(SHORT).await.unwrap_err();
+    assert!(matches!(error, DispatchError::TimedOut { .. }), "{error}");
+    store.set(Switch::Open);
+    first.await.unwrap().unwrap();
+    assert_eq!(balance(&bank, account).await, 1);
+}
+
+#[tokio::test]
+async fn a_timeout_while_the_store_has_the_command_is_an_unknown_outcome_that_the_key_resolves() {
+    let (bank, store, account) = opened().await;
+    store.set(Switch::HoldAnswer);
+    let deposit = || bank.dispatch(Deposit::of(account, 1)).idempotency_key("k");
+    let error = deposit().timeout(SHORT).await.unwrap_err();
+    assert!(matches!(error, DispatchError::OutcomeUnknown { .. }), "{error}");
+    store.set(Switch::Open);
+    assert!(deposit().await.unwrap().replayed());
+    assert_eq!(balance(&bank, account).await, 1);
+}
+
+#[tokio::test]
+async fn a_layer_that_gives_up_while_the_store_has_the_command_leaves_an_unknown_outcome() {
+    let (store, account) = (FaultyStore::new(), Uuid::now_v7());
+    let layer = tower::timeout::TimeoutLayer::new(SHORT);
+    let bank =
+        App::<Bank, _>::builder(store.clone()).dependency(Gateway::default()).layer(layer).build().await.unwrap();
+    store.set(Switch::HoldAnswer);
+    let error = bank.dispatch(Open { account, owner: "ann".into() }).await.unwrap_err();
+    assert!(matches!(error, DispatchError::OutcomeUnknown { .. }), "{error}");
+    store.set(Switch::Open);
+    assert_eq!(bank.load::<Account>(account).await.unwrap().version(), 1);
+}
+
+#[tokio::test]
+async fn others_decide_while_a_commit_is_on_its_way_and_are_answered_after_it() {
+    let (bank, store, account) = opened().await;
+    store.set(Switch::HoldAnswer);
+    let deposit = tokio::spawn(bank.dispatch(Deposit::of(account, 5)).into_future());
+    tokio::task::yield_now().await;
+    // Decided on the tentative balance of 5. Both are refused or accepted by the same store.
+    let withdraw = tokio::spawn(bank.dispatch(Withdraw { account, cents: 5 }).into_future());
+    tokio::task::yield_now().await;
+    assert!(!deposit.is_finished() && !withdraw.is_finished());
+    store.set(Switch::Open);
+    assert_eq!(deposit.await.unwrap().unwrap().version(), 2);
+    assert_eq!(withdraw.await.unwrap().unwrap().version(), 3);
+}
+
+#[tokio::test]
+async fn a_refused_commit_leaves_the_cache_where_the_store_is() {
+    let (bank, store, account) = opened().await;
+    let full = StoreError::Full { reason: "no room".to_owned() };
+    store.set(Switch::Refuse(full.into()));
+    let error = bank.dispatch(Deposit::of(account, 5)).await.unwrap_err();
+    assert_eq!(error.to_string(), "nothing was stored: the disk is full; nothing was stored: no room");
+    assert!(error.is_retryable());
+    store.set(Switch::Open);
+    let error = bank.dispatch(Withdraw { account, cents: 5 }).await.unwrap_err();
+    assert_eq!(error.to_string(), "the balance of 0 does not cover 5");
+}
+
+#[tokio::test]
+async fn an_uncertain_commit_is_reported_and_the_next_command_sees_what_is_stored() {
+    let (bank, store, account) = opened().await;
+    store.set(Switch::Lie(AppendError::Uncertain { reason: "the line went dead".to_owned() }));
+    let error = bank.dispatch(Deposit::of(account, 5)).idempotency_key("k").await.unwrap_err();
+    assert!(matches!(error, DispatchError::Uncertain { .. }), "{error}");
+    assert!(!error.is_retryable());
+    store.set(Switch::Open);
+    assert!(bank.dispatch(Deposit::of(account, 5)).idempotency_key("k").await.unwrap().replayed());
+    bank.dispatch(Withdraw { account, cents: 5 }).await.unwrap();
+}
+
+/// Drops dispatches at every poll they ever have; after each, the aggregate is what the store says.
+#[tokio::test]
+async fn a_dispatch_dropped_at_any_poll_leaves_all_or_nothing() {
+    let (bank, _store, account) = opened().await;
+    let mut dropped = 0;
+    for polls in 1..=6 {
+        for _ in 0..20 {
+            let before = bank.load::<Account>(account).await.unwrap().version().get();
+            let mut dispatch = bank.dispatch(Deposit::of(account, 1)).into_future();
+            let mut finished = false;
+            for _ in 0..polls {
+                if futures_util::poll!(&mut dispatch).is_ready() {
+                    finished = true;
+                    break;
+                }
+            }
+            drop(dispatch);
+            dropped += u32::from(!finished);
+            let after = bank.load::<Account>(account).await.unwrap();
+            assert!(after.version().get() <= before + 1);
+            assert!(!finished || after.version().get() == before + 1);
+            assert_eq!(after.state().unwrap().balance(), i64::try_from(after.version().get()).unwrap() - 1);
+            // The cache agrees with the store: this would be refused or conflict otherwise.
+            bank.dispatch(Deposit::of(account, 1)).expect_version(after.version()).await.unwrap();
+        }
+    }
+    // The store in memory answers in the first poll; the others are stopped by a held store below.
+    assert_eq!(dropped, 0);
+    let (bank, store, account) = opened().await;
+    for switch in [Switch::HoldSubmit, Switch::HoldAnswer] {
+        let stored = u64::from(matches!(switch, Switch::HoldAnswer));
+        for _ in 0..20 {
+            let before = bank.load::<Account>(account).await.unwrap().version().get();
+            store.set(switch.clone());
+            let mut dispatch = bank.dispatch(Deposit::of(account, 1)).into_future();
+            assert!(futures_util::poll!(&mut dispatch).is_pending());
+            drop(dispatch);
+            store.set(Switch::Open);
+            let after = bank.load::<Account>(account).await.unwrap();
+            assert_eq!(after.version().get(), before + stored);
+            bank.dispatch(Deposit::of(account, 1)).expect_version(after.version()).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn shutdown_waits_for_what_is_on_its_way() {
+    let (bank, store, account) = opened().await;
+    store.set(Switch::HoldAnswer);
+    let deposit = tokio::spawn(bank.dispatch(Deposit::of(account, 5)).into_future());
+    tokio::task::yield_now().await;
+    let closing = tokio::spawn({
+        let bank = bank.clone();
+        async move { bank.shutdown().await }
+    });
+    tokio::task::yield_now().await;
+    assert!(!closing.is_finished());
+    let error = bank.dispatch(Deposit::of(account, 5)).await.unwrap_err();
+    assert!(matches!(error, DispatchError::Unavailable(StoreError::Closed)), "{error}");
+    store.set(Switch::Open);
+    deposit.await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(60), closing).await.unwrap().unwrap();
+}

@@ -1,0 +1,4 @@
+//! One suite, every store.
+
+mod memory;
+mod sqlite;

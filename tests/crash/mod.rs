@@ -1,0 +1,8 @@
+//! What the SQLite store keeps when processes die, disks fill up and files are damaged.
+
+mod child;
+mod damage;
+mod faults;
+mod kill;
+mod opening;
+mod processes;

@@ -1,0 +1,14 @@
+//! From a command to its receipt, on every store.
+
+mod by_name;
+mod describe;
+mod dispatch;
+mod evolution;
+mod failing;
+mod idempotency;
+mod kit;
+mod layers;
+mod log;
+mod observe;
+mod options;
+mod reading;
