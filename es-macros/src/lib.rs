@@ -1,6 +1,6 @@
 //! The attributes of es. Use them through `es-runtime`: `use es_runtime::prelude::*;`.
 //!
-//! Each word is read ([`syntax`]), understood ([`model`]), checked ([`check`]) and rendered ([`expand`]). All mistakes of one
+//! Each word is read (`syntax`), understood (`model`), checked (`check`) and rendered (`expand`). All mistakes of one
 //! declaration are reported together; a broken one keeps its item and gets stand-ins for what it promised, so that no other
 //! errors follow.
 

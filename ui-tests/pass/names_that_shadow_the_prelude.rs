@@ -2,6 +2,7 @@
 #![no_implicit_prelude]
 #![deny(warnings)]
 
+#[allow(dead_code)]
 mod shadows {
     pub struct Option;
     pub struct Result;

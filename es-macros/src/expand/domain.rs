@@ -254,7 +254,6 @@ fn command_of(domain: &Domain) -> TokenStream {
     });
     quote! {
         #[automatically_derived]
-        #[diagnostic::do_not_recommend]
         impl<D: __es::Has<#ident, P> + 'static, P: 'static> __es::CommandOf<D, P> for #command {
             type Output = __es::serde_json::Value;
             type Error = __es::AnyDomainError;

@@ -7,9 +7,9 @@ use super::{expand, parse};
 /// What was measured, in bytes of tokens. A quarter more fails; raise these with a reason.
 const EVENT: usize = 863;
 const LISTED_EVENT: usize = 793;
-const APPLY: usize = 302;
-const HANDLER: usize = 1172;
-const FREE_HANDLER: usize = 1273;
+const APPLY: usize = 444;
+const HANDLER: usize = 1314;
+const FREE_HANDLER: usize = 1415;
 const COMMAND: usize = 603;
 const LISTED_COMMAND: usize = 489;
 
@@ -30,6 +30,11 @@ fn each(size_of: impl Fn(usize) -> usize) -> usize {
 
 fn list(count: usize, name: &str) -> String {
     (0..count).map(|index| format!("{name}{index}")).collect::<Vec<_>>().join(", ")
+}
+
+fn in_an_impl(count: usize, function: impl Fn(usize) -> String) -> usize {
+    let functions: Vec<String> = (0..count).map(function).collect();
+    size("aggregate", "", &format!("impl Account {{ {} }}", functions.join(" ")))
 }
 
 fn assert_within(what: &str, measured: usize, recorded: usize) {
@@ -58,18 +63,12 @@ fn an_event_stays_small() {
 
 #[test]
 fn a_function_of_an_aggregate_stays_small() {
-    let apply = |count: usize| {
-        let all: String = (0..count).map(|i| format!("#[apply] fn on_{i}(&mut self, event: &Event{i}) {{}}")).collect();
-        size("aggregate", "", &format!("impl Account {{ {all} }}"))
-    };
+    let apply = |count: usize| in_an_impl(count, |i| format!("#[apply] fn on_{i}(&mut self, event: &Event{i}) {{}}"));
     assert_within("an apply function", each(apply), APPLY);
     let handler = |count: usize| {
-        let all: String = (0..count)
-            .map(|i| {
-                format!("#[command_handler] fn do_{i}(&self, command: Command{i}) -> Result<Event{i}, Refused> {{}}")
-            })
-            .collect();
-        size("aggregate", "", &format!("impl Account {{ {all} }}"))
+        in_an_impl(count, |i| {
+            format!("#[command_handler] fn do_{i}(&self, command: Command{i}) -> Result<Event{i}, Refused> {{}}")
+        })
     };
     assert_within("a command handler in the impl", each(handler), HANDLER);
 }

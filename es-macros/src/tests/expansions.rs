@@ -5,7 +5,7 @@ use proc_macro2::TokenStream;
 use super::EXAMPLES;
 
 /// Formats an expansion; bodies that do not parse stay as they are.
-fn pretty(tokens: TokenStream) -> String {
+fn pretty(tokens: &TokenStream) -> String {
     syn::parse2(tokens.clone()).map_or_else(|_| tokens.to_string(), |file| prettyplease::unparse(&file))
 }
 
@@ -16,7 +16,7 @@ fn every_word_expands_as_recorded() {
     settings.set_omit_expression(true);
     settings.bind(|| {
         for example in EXAMPLES {
-            insta::assert_snapshot!(example.name, pretty(example.expand()));
+            insta::assert_snapshot!(example.name, pretty(&example.expand()));
         }
     });
 }

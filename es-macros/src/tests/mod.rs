@@ -118,14 +118,14 @@ const EXAMPLES: &[Example] = &[
         name: "behaviour_broken",
         word: "aggregate",
         options: "",
-        item: r#"
+        item: r"
             impl Account {
                 #[apply]
                 async fn opened(_: &Opened) -> Self { Self { balance: 0 } }
                 #[command_handler]
                 fn open(&mut self, command: &Open) {}
             }
-        "#,
+        ",
     },
     Example {
         name: "free_handler",
