@@ -31,7 +31,7 @@ fn run(criterion: &mut Criterion) -> Result<()> {
     for (name, account, events) in [("10,000 events", long, 10_000), ("100 events", short[50], 100)] {
         group.throughput(Throughput::Elements(events));
         group.bench_function(name, |bencher| {
-            bencher.to_async(&runtime).iter(|| app.load::<Account>(account).into_future())
+            bencher.to_async(&runtime).iter(|| app.load::<Account>(account).into_future());
         });
     }
     group.throughput(Throughput::Elements(1_000));

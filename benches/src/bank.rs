@@ -1,6 +1,7 @@
 //! The domain that is measured: an account, with a small event and one of about 150 bytes.
 
-#![allow(missing_docs, reason = "the names say it")]
+#![allow(missing_docs, clippy::must_use_candidate, reason = "the names say it")]
+#![allow(clippy::needless_pass_by_value, reason = "a handler takes its command by value")]
 
 use es_runtime::prelude::*;
 

@@ -19,23 +19,21 @@ const REAL: &str = "ES_BENCH_REAL_FLUSH_US";
 pub(crate) struct Flush {
     /// The disk's own flush.
     pub(crate) real: Duration,
-    /// The flush that the measurements see.
-    pub(crate) seen: Duration,
     count: Option<PathBuf>,
 }
 
 impl Flush {
-    /// Measures the flush of a folder's disk. With a fixed one asked for, it has to be in place already.
+    /// Looks at the flush of a folder's disk. With a fixed one asked for, it has to be in place already.
     pub(crate) fn here(folder: &Path, fixed: bool) -> Result<Self> {
         let count = std::env::var_os(COUNT).map(PathBuf::from);
-        let mut flush = Self { real: Duration::ZERO, seen: Duration::ZERO, count };
-        let before = flush.count();
-        flush.seen = measure(folder)?;
         let real = std::env::var(REAL).ok().and_then(|us| us.parse().ok()).map(Duration::from_micros);
-        flush.real = real.unwrap_or(flush.seen);
-        if fixed && flush.count()? == before? {
+        let mut flush = Self { real: Duration::ZERO, count };
+        let before = flush.count()?;
+        let seen = measure(folder)?;
+        if fixed && flush.count()? == before {
             return Err("the fixed flush is not in place: nothing was counted".into());
         }
+        flush.real = real.unwrap_or(seen);
         Ok(flush)
     }
 
@@ -60,8 +58,8 @@ pub(crate) fn fixed(us: u64, folder: &Path) -> Result<Option<ExitCode>> {
     let (source, library) = (beside.join("fixed_flush.c"), beside.join("libfixed_flush.so"));
     std::fs::write(&source, SHIM)?;
     let compiler = std::env::var_os("CC").unwrap_or_else(|| OsString::from("cc"));
-    let compiled = Command::new(compiler).args(["-O2", "-shared", "-fPIC", "-o"]).args([&library, &source]).status()?;
-    if !compiled.success() {
+    let built = Command::new(compiler).args(["-O2", "-shared", "-fPIC", "-o"]).args([&library, &source]).status()?;
+    if !built.success() {
         return Err("the C compiler could not build the fixed flush".into());
     }
     let count = folder.join("flushes");
@@ -77,10 +75,10 @@ pub(crate) fn fixed(us: u64, folder: &Path) -> Result<Option<ExitCode>> {
 }
 
 /// Gives the median of some flushes of two pages.
-fn measure(folder: &Path) -> Result<Duration> {
+pub(crate) fn measure(folder: &Path) -> Result<Duration> {
     let mut file = File::create(folder.join("flush"))?;
     let mut times = Vec::new();
-    for _ in 0..101 {
+    for _ in 0..51 {
         file.write_all(&[7; 8_192])?;
         let begun = Instant::now();
         file.sync_data()?;

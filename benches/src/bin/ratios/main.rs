@@ -87,7 +87,11 @@ fn main() -> Result<ExitCode> {
 }
 
 /// What was measured, with its rounds.
-type Results = Vec<(Measure, Vec<Sample>)>;
+struct Results {
+    samples: Vec<(Measure, Vec<Sample>)>,
+    /// The flush at the beginning of each round: a disk is not a constant.
+    flushes: Vec<Duration>,
+}
 
 /// Gives what has to be measured for some goals, each once.
 fn measures(goals: &[&Goal], alone: bool) -> Vec<Measure> {
@@ -105,20 +109,22 @@ fn measures(goals: &[&Goal], alone: bool) -> Vec<Measure> {
 
 /// Measures everything in turns. Each round begins with another one.
 async fn measure_all(measures: &[Measure], rounds: usize, env: &Env, folder: &tempfile::TempDir) -> Result<Results> {
-    let mut results: Results = measures.iter().map(|measure| (*measure, Vec::new())).collect();
+    let mut samples: Vec<_> = measures.iter().map(|measure| (*measure, Vec::new())).collect();
+    let mut flushes = Vec::new();
     let reads = measures.iter().any(|measure| matches!(measure, Measure::Read(_)));
     let library = if reads { Some(Library::new(folder.path()).await?) } else { None };
-    let bar = ProgressBar::new((results.len() * rounds) as u64)
+    let bar = ProgressBar::new((samples.len() * rounds) as u64)
         .with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")?);
     for round in 0..rounds {
-        for place in 0..results.len() {
-            let at = (place + round) % results.len();
-            let (measure, samples) = &mut results[at];
+        flushes.push(flush::measure(folder.path())?);
+        for place in 0..samples.len() {
+            let at = (place + round) % samples.len();
+            let (measure, rounds) = &mut samples[at];
             bar.set_message(format!("{measure:?}"));
-            samples.push(measure::once(*measure, library.as_ref(), folder.path(), env).await?);
+            rounds.push(measure::once(*measure, library.as_ref(), folder.path(), env).await?);
             bar.inc(1);
         }
     }
     bar.finish_and_clear();
-    Ok(results)
+    Ok(Results { samples, flushes })
 }

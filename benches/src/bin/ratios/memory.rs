@@ -26,7 +26,7 @@ pub(crate) enum Memory {
     Read,
     /// Decoding an event as replay does.
     Decode,
-    /// serde_json into the event's own struct.
+    /// `serde_json` into the event's own struct.
     Json,
     /// Folding an event that is decoded.
     Fold,

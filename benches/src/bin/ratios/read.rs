@@ -25,7 +25,7 @@ use crate::measure::Sample;
 pub(crate) enum Read {
     /// `app.load` of the long stream.
     Load,
-    /// `SELECT` of the long stream through sqlx, then serde_json and fold.
+    /// `SELECT` of the long stream through sqlx, then `serde_json` and fold.
     Select,
     /// `store.read_stream` of short streams.
     Stream,

@@ -1,6 +1,7 @@
 //! The table.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use es_benches::Result;
 
@@ -11,23 +12,21 @@ use crate::measure::{Env, Measure, Sample, median};
 /// Prints what was measured, as Markdown. A conflict of the runtime with itself is a failure; a missed aim is not: noise may
 /// be the cause.
 pub(crate) fn print(goals: &[&Goal], results: &Results, env: &Env, rounds: usize) -> Result<ExitCode> {
-    let (real, seen) = (env.flush.real.as_micros(), env.flush.seen.as_micros());
+    let seen = |flush: Option<&Duration>| flush.copied().unwrap_or_default();
+    let (least, greatest) = (seen(results.flushes.iter().min()), seen(results.flushes.iter().max()));
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    println!(
-        "Flush of the disk: {real} µs; in this run: {seen} µs. {rounds} rounds of {:?}. Load: {}",
-        env.time,
-        load.trim()
-    );
+    println!("Flush of the disk: {:?}; in the rounds: {least:?} to {greatest:?}.", env.flush.real);
+    println!("{rounds} rounds of {:?}. Load: {}", env.time, load.trim());
     println!("\n| goal | what | es | against | ratio (least to greatest) | aim | |\n|---|---|---|---|---|---|---|");
     for goal in goals {
-        println!("{}", line(goal, results, env)?);
+        println!("{}", line(goal, results, least)?);
     }
-    let conflicts: u64 = results.iter().flat_map(|(_, samples)| samples).map(|sample| sample.conflicts).sum();
+    let conflicts: u64 = results.samples.iter().flat_map(|(_, samples)| samples).map(|sample| sample.conflicts).sum();
     println!("\nConflicts: {conflicts}.");
     Ok(if conflicts == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn line(goal: &Goal, results: &Results, env: &Env) -> Result<String> {
+fn line(goal: &Goal, results: &Results, flush: Duration) -> Result<String> {
     let ours = samples(goal.ours, results)?;
     let Goal { name, what, .. } = goal;
     let Some((whose, theirs)) = goal.theirs else {
@@ -49,7 +48,7 @@ fn line(goal: &Goal, results: &Results, env: &Env) -> Result<String> {
     ratios.sort_by(f64::total_cmp);
     let ratio = median(ratios.clone());
     let range = format!("{} to {}", short(ratios[0]), short(ratios[ratios.len() - 1]));
-    let (aim, reached) = match goal.aim.ratio(env.flush.seen) {
+    let (aim, reached) = match goal.aim.ratio(flush) {
         Some(aim) => (format!("≥ {}", short(aim)), mark(ratio >= aim)),
         None => (String::new(), ""),
     };
@@ -58,7 +57,7 @@ fn line(goal: &Goal, results: &Results, env: &Env) -> Result<String> {
 }
 
 fn samples(measure: Measure, results: &Results) -> Result<&[Sample]> {
-    let found = results.iter().find(|(known, _)| *known == measure);
+    let found = results.samples.iter().find(|(known, _)| *known == measure);
     found.map(|(_, samples)| samples.as_slice()).ok_or_else(|| "a goal was not measured".into())
 }
 

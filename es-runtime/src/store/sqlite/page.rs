@@ -183,7 +183,33 @@ fn name(kinds: &Slices, row: usize, names: &[EventName]) -> Result<EventName, St
 /// Reads a list of integers; NULL is an empty one.
 fn integers(row: &SqliteRow, column: usize) -> Result<Vec<i64>, sqlx::Error> {
     let text: Option<&str> = row.try_get(column)?;
-    let parse =
-        |number: &str| number.parse().map_err(|_| sqlx::Error::Decode(format!("`{number}` is no integer").into()));
-    text.filter(|text| !text.is_empty()).map_or_else(|| Ok(Vec::new()), |text| text.split(',').map(parse).collect())
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(Vec::new()) };
+    let parse = |number: &[u8]| {
+        let wrong = || format!("`{}` is no integer", String::from_utf8_lossy(number));
+        integer(number).ok_or_else(|| sqlx::Error::Decode(wrong().into()))
+    };
+    text.as_bytes().split(|byte| *byte == b',').map(parse).collect()
+}
+
+/// Parses an integer. Nearly all are short and not negative: those need no look at sign and overflow.
+fn integer(text: &[u8]) -> Option<i64> {
+    if (1..=18).contains(&text.len()) && text.iter().all(u8::is_ascii_digit) {
+        return Some(text.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0')));
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::integer;
+
+    #[test]
+    fn integers_of_any_length_and_sign_are_read() {
+        for number in [0, 7, 42, -1, 999_999_999_999_999_999, 1_000_000_000_000_000_000, i64::MAX, i64::MIN] {
+            assert_eq!(integer(number.to_string().as_bytes()), Some(number));
+        }
+        for wrong in ["", "-", "1a", "9223372036854775808", " 1", "1.0"] {
+            assert_eq!(integer(wrong.as_bytes()), None, "`{wrong}` was read");
+        }
+    }
 }

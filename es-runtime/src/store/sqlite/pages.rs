@@ -75,6 +75,10 @@ impl<'a> Pages<'a> {
         let mut names = FxHashMap::default();
         let mut unknown = FxHashSet::default();
         for number in &rest.streams {
+            // Most pages name few streams many times: the shared cache is asked once for each.
+            if names.contains_key(number) {
+                continue;
+            }
             match self.store.stream_names().get(number) {
                 Some(name) => {
                     names.insert(*number, name);
