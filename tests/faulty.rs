@@ -21,6 +21,8 @@ pub enum Switch {
     Open,
     /// `submit` waits.
     HoldSubmit,
+    /// The commit is in line, and is stored and answered later.
+    HoldCommit,
     /// The commit is stored, and the answer waits.
     HoldAnswer,
     /// The commit is not stored, and this is the answer.
@@ -34,11 +36,18 @@ pub struct FaultyStore {
     inner: MemoryStore,
     switch: Arc<watch::Sender<Switch>>,
     submitted: Arc<AtomicU32>,
+    /// Lets held commits through one after the other, in the order of their arrival.
+    line: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl FaultyStore {
     pub fn new() -> Self {
-        Self { inner: MemoryStore::new(), switch: Arc::new(watch::channel(Switch::Open).0), submitted: Arc::default() }
+        Self {
+            inner: MemoryStore::new(),
+            switch: Arc::new(watch::channel(Switch::Open).0),
+            submitted: Arc::default(),
+            line: Arc::default(),
+        }
     }
 
     pub fn set(&self, switch: Switch) {
@@ -69,6 +78,22 @@ impl EventStore for FaultyStore {
                 self.inner.submit(commit).await.await.unwrap();
                 chain.break_off();
                 CommitTicket::ready(Err(error))
+            }
+            Switch::HoldCommit => {
+                let (sender, ticket) = CommitTicket::pair();
+                let this = self.clone();
+                let mut place = Box::pin(Arc::clone(&self.line).lock_owned());
+                // Polled here: a place in a fair line is taken by the first poll.
+                let mine = futures_util::poll!(&mut place);
+                tokio::spawn(async move {
+                    let _turn = match mine {
+                        std::task::Poll::Ready(turn) => turn,
+                        std::task::Poll::Pending => place.await,
+                    };
+                    this.until(|switch| !matches!(switch, Switch::HoldCommit)).await;
+                    sender.answer(this.inner.submit(commit).await.await);
+                });
+                ticket
             }
             Switch::HoldAnswer if changes => {
                 let answer = self.inner.submit(commit).await.await;

@@ -72,7 +72,7 @@ pub enum DispatchError<E> {
         stream: StreamId,
     },
     /// Others kept changing the aggregate; or it is not at the version the caller expects. Load and dispatch again.
-    #[error("`{stream}` was changed by others: expected version {expected}, found {actual}")]
+    #[error("`{stream}` is at version {actual}, not at the expected version {expected}")]
     Conflict {
         /// The aggregate's stream.
         stream: StreamId,
@@ -114,6 +114,13 @@ pub enum DispatchError<E> {
         /// Why.
         reason: String,
     },
+    /// An orchestrating handler dispatched to the very aggregate it handles. Record on its root, or `handle` the other
+    /// command there.
+    #[error("a handler of `{stream}` dispatched to `{stream}` itself; nothing of that dispatch was stored")]
+    WithinItself {
+        /// The aggregate's stream.
+        stream: StreamId,
+    },
     /// The dispatch did not reach the store within the caller's time-out.
     #[error("the command did not reach the store within {after:?}; nothing was stored")]
     TimedOut {
@@ -129,8 +136,8 @@ pub enum DispatchError<E> {
     /// The store could not be used.
     #[error("nothing was stored: {0}")]
     Unavailable(StoreError),
-    /// The caller's time-out passed while the store had the command. Dispatch it again with the same idempotency key to
-    /// learn what became of it.
+    /// The caller's time-out passed, or a layer gave up, while the store had the command or its handler was busy with its
+    /// dependencies. Dispatch it again with the same idempotency key to learn what became of it.
     #[error("the answer to command {command_id} did not come in time; it may be stored")]
     OutcomeUnknown {
         /// The dispatch.
@@ -180,6 +187,7 @@ impl<E> DispatchError<E> {
             Self::CannotApply(_) => "cannot_apply",
             Self::HandlerPanicked { .. } => "handler_panicked",
             Self::NotStorable { .. } => "not_storable",
+            Self::WithinItself { .. } => "within_itself",
             Self::TimedOut { .. } => "timed_out",
             Self::Overloaded => "overloaded",
             Self::Refused(_) => "refused",
@@ -213,6 +221,7 @@ impl<E> DispatchError<E> {
             Self::CannotApply(error) => DispatchError::CannotApply(error),
             Self::HandlerPanicked { command, message } => DispatchError::HandlerPanicked { command, message },
             Self::NotStorable { what, reason } => DispatchError::NotStorable { what, reason },
+            Self::WithinItself { stream } => DispatchError::WithinItself { stream },
             Self::TimedOut { after } => DispatchError::TimedOut { after },
             Self::Overloaded => DispatchError::Overloaded,
             Self::Refused(error) => DispatchError::Refused(error),

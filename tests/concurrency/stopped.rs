@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use es_runtime::app::{CommandReply, CommandRequest, DispatchService};
+use es_runtime::error::BoxError;
 use es_runtime::event::StreamId;
 use es_runtime::prelude::*;
 use es_runtime::store::AppendError;
+use futures_util::StreamExt as _;
+use tower::ServiceExt as _;
 
-use crate::domain::{Account, Bank, Deposit, Gateway, Open, PayOut, Rename, Withdraw, bank};
+use crate::domain::{Account, Bank, Deposit, Gateway, Misbehave, Misbehaviour, Open, PayOut, Rename, Withdraw, bank};
 use crate::faulty::{FaultyStore, Switch};
 
 const SHORT: Duration = Duration::from_millis(20);
@@ -108,7 +112,7 @@ async fn a_conflict_is_decided_again_as_often_as_the_handler_says() {
     store.set(Switch::Refuse(conflict));
     store.submitted();
     let error = bank.dispatch(Deposit::of(account, 1)).await.unwrap_err();
-    assert_eq!(error.to_string(), format!("`account/{account}` was changed by others: expected version 2, found 9"));
+    assert_eq!(error.to_string(), format!("`account/{account}` is at version 9, not at the expected version 2"));
     assert_eq!(store.submitted(), 5, "five tries unless the handler says otherwise");
     assert!(bank.dispatch(Rename { account, to: "bea".into() }).await.unwrap_err().is_conflict());
     assert_eq!(store.submitted(), 2, "`retries = 1`");
@@ -116,6 +120,108 @@ async fn a_conflict_is_decided_again_as_often_as_the_handler_says() {
     assert_eq!(store.submitted(), 1, "a handler with a dependency is not run again");
     assert!(bank.dispatch(Deposit::of(account, 1)).expect_version(2).await.unwrap_err().is_conflict());
     assert_eq!(store.submitted(), 1, "an expected version is not retried");
+}
+
+/// What is in the store's line, even if nobody waits for it any more, is settled before a handler with side effects begins.
+#[tokio::test]
+async fn a_repeat_of_a_payment_whose_answer_was_lost_does_not_pay_again() {
+    let (store, account, gateway) = (FaultyStore::new(), Uuid::now_v7(), Gateway::default());
+    let bank = App::<Bank, _>::builder(store.clone()).dependency(gateway.clone()).build().await.unwrap();
+    bank.dispatch(Open { account, owner: "ann".into() }).await.unwrap();
+    bank.dispatch(Deposit::of(account, 100)).await.unwrap();
+    store.set(Switch::HoldCommit);
+    let pay = || bank.dispatch(PayOut { account, cents: 100 }).idempotency_key("k");
+    // The store confirms the version while it holds nothing back, then holds the payment's commit.
+    store.set(Switch::Open);
+    let mut first = Box::pin(pay().into_future());
+    assert!(futures_util::poll!(&mut first).is_pending());
+    store.set(Switch::HoldCommit);
+    assert!(futures_util::poll!(&mut first).is_pending());
+    drop(first);
+    assert_eq!(gateway.calls.load(std::sync::atomic::Ordering::SeqCst), 1);
+    let again = tokio::spawn(pay().into_future());
+    let other = tokio::spawn(bank.dispatch(PayOut { account, cents: 100 }).into_future());
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    store.set(Switch::Open);
+    let again = again.await.unwrap().unwrap();
+    assert!(again.replayed() && again.output() == "nobody-1");
+    let error = other.await.unwrap().unwrap_err();
+    assert_eq!(error.to_string(), "the balance of 0 does not cover 100");
+    assert_eq!(gateway.calls.load(std::sync::atomic::Ordering::SeqCst), 1, "it was paid once");
+}
+
+/// A state that is lost behind commits in flight is loaded when they are answered: order is kept, and nobody conflicts.
+#[tokio::test]
+async fn commands_behind_a_panic_behind_a_commit_in_flight_keep_their_order() {
+    let (store, account) = (FaultyStore::new(), Uuid::now_v7());
+    let bank = App::<Bank, _>::builder(store.clone())
+        .dependency(Gateway::default())
+        .limits(|limits| limits.retries = 0)
+        .build()
+        .await
+        .unwrap();
+    bank.dispatch(Open { account, owner: "ann".into() }).await.unwrap();
+    bank.dispatch(Open { account: Uuid::now_v7(), owner: "taken".into() }).await.unwrap();
+    store.set(Switch::HoldCommit);
+    let refused = tokio::spawn(bank.dispatch(Rename { account, to: "taken".into() }).into_future());
+    tokio::task::yield_now().await;
+    let first = tokio::spawn(bank.dispatch(Deposit::of(account, 1)).into_future());
+    tokio::task::yield_now().await;
+    let panics = tokio::spawn(bank.dispatch(Misbehave { account, how: Misbehaviour::Panic }).into_future());
+    tokio::task::yield_now().await;
+    let second = tokio::spawn(bank.dispatch(Deposit::of(account, 2)).into_future());
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    store.set(Switch::Open);
+    assert!(matches!(refused.await.unwrap().unwrap_err(), DispatchError::Claimed { .. }));
+    assert_eq!(panics.await.unwrap().unwrap_err().kind(), "handler_panicked");
+    let (first, second) = (first.await.unwrap().unwrap(), second.await.unwrap().unwrap());
+    assert_eq!((first.version().get(), second.version().get()), (2, 3));
+}
+
+/// A layer that fails after the command was stored: nobody is told that nothing was stored.
+#[tokio::test]
+async fn a_layer_that_fails_after_the_command_was_stored_leaves_an_unknown_outcome() {
+    let layer = tower::layer::layer_fn(|inner: DispatchService| {
+        tower::service_fn(move |request: CommandRequest| {
+            let inner = inner.clone();
+            async move {
+                let _reply = inner.oneshot(request).await?;
+                Err::<CommandReply, BoxError>("the audit log is full".into())
+            }
+        })
+    });
+    let bank =
+        App::<Bank, _>::builder(MemoryStore::new()).dependency(Gateway::default()).layer(layer).build().await.unwrap();
+    let account = Uuid::now_v7();
+    let error = bank.dispatch(Open { account, owner: "ann".into() }).await.unwrap_err();
+    assert!(matches!(error, DispatchError::OutcomeUnknown { .. }) && !error.is_retryable(), "{error}");
+    assert_eq!(bank.load::<Account>(account).await.unwrap().version(), 1);
+    // A refusal of the domain is passed through: nothing was stored.
+    let error = bank.dispatch(Open { account, owner: "ann".into() }).await.unwrap_err();
+    assert!(matches!(error, DispatchError::AlreadyExists { .. }), "{error}");
+}
+
+/// An import whose reader dispatches in between, to an aggregate that the import is busy with.
+#[tokio::test]
+async fn the_reader_of_an_import_may_dispatch() {
+    let folder = tempfile::tempdir().unwrap();
+    let bank = bank(SqliteStore::open(folder.path().join("es.db")).await.unwrap()).await;
+    let account = Uuid::now_v7();
+    bank.dispatch(Open { account, owner: "ann".into() }).await.unwrap();
+    let deposits = futures_util::stream::iter((0..50).map(move |_| Deposit::of(account, 1)));
+    let mut import = bank.dispatch_all(deposits).in_flight(8);
+    let work = async {
+        while let Some(imported) = import.next().await {
+            imported.outcome.unwrap();
+            bank.dispatch(Deposit::of(account, 1)).await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), work).await.expect("nobody waits for the other");
+    assert_eq!(bank.load::<Account>(account).await.unwrap().version(), 101);
 }
 
 #[tokio::test]

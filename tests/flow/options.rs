@@ -58,7 +58,7 @@ async fn an_expected_version_is_enforced<S: Store>(store: S) {
     assert!(error.is_conflict(), "{error}");
     bank.dispatch(Open { account, owner: "ann".into() }).expect_version(0).await.unwrap();
     let error = bank.dispatch(Deposit::of(account, 1)).expect_version(5).await.unwrap_err();
-    assert_eq!(error.to_string(), format!("`account/{account}` was changed by others: expected version 5, found 1"));
+    assert_eq!(error.to_string(), format!("`account/{account}` is at version 1, not at the expected version 5"));
     bank.dispatch(Deposit::of(account, 1)).expect_version(1).await.unwrap();
     let error = bank.dispatch(Deposit::of(account, 1)).expect_version(1).await.unwrap_err();
     assert!(error.is_conflict(), "{error}");

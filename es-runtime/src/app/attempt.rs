@@ -1,17 +1,19 @@
 //! One dispatch inside its layers: validation, ledger, retry, load, decide, append.
 
+use std::any::Any;
 use std::cell::RefCell;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::BackoffBuilder as _;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
-use super::dispatch::{ErrorOf, Outcome, OutputOf, Stage};
+use super::dispatch::{ErrorOf, HANDLING, Outcome, OutputOf, Stage};
 use super::engine::Engine;
 use super::options::DispatchOptions;
 use super::receipt::Receipt;
@@ -69,7 +71,7 @@ where
     const SHAPE: HandlerShape = <C::Aggregate as Handles<C>>::HANDLER.shape;
 
     pub(crate) async fn run(mut self) -> Outcome<OutputOf<C>, ErrorOf<C>> {
-        self.check()?;
+        catch_unwind(AssertUnwindSafe(|| self.check())).unwrap_or_else(|panic| Err(panicked::<C>(&*panic)))?;
         let slot = self.engine.cache.slot::<C::Aggregate>(&self.stream);
         self.stream = slot.stream().clone();
         let mut turn = slot.enter();
@@ -122,37 +124,45 @@ where
     }
 
     async fn once(&self, turn: &mut Turn<C::Aggregate>) -> Result<TriedOf<C>, Failure<C>> {
-        let held = turn.take().await;
+        let mut held = turn.take().await;
         self.stage.reach(Stage::QUEUED);
         let _place = self.engine.place().await?;
-        self.stage.reach(Stage::HERE);
-        if Self::SHAPE == HandlerShape::Orchestrates
-            && let Some(record) = self.recorded().await?
-        {
-            // A handler with side effects must not run again; what it did the first time is the answer.
-            if let Some(held) = held {
-                turn.submitted(held);
+        if Self::SHAPE == HandlerShape::Orchestrates {
+            held = self.settle(held).await?;
+            self.stage.reach(Stage::HERE);
+            if let Some(record) = self.recorded().await? {
+                // A handler with side effects must not run again; what it did the first time is the answer.
+                if let Some(held) = held {
+                    turn.submitted(held);
+                }
+                return self.replay(&record).map(|receipt| Tried::Done(Ok(receipt)));
             }
-            return self.replay(&record).map(|receipt| Tried::Done(Ok(receipt)));
         }
+        self.stage.reach(Stage::HERE);
         let held = match held {
-            Some(held) if self.may_decide_on(&held).await? => held,
-            _ => self.load().await?,
+            Some(held) => held,
+            None => self.load().await?,
         };
-        let decision = self.decide(held).await?;
-        self.append(turn, decision).await
+        // The state is owned by the future: after a panic nobody sees it again, it is loaded anew.
+        let decision = AssertUnwindSafe(self.decide(held)).catch_unwind().await;
+        self.append(turn, decision.unwrap_or_else(|panic| Err(panicked::<C>(&*panic)))?).await
     }
 
-    /// A pure decision on a state that lags behind another process costs a second try. A handler with side effects has only
-    /// one, so the store confirms the cached version before it begins.
-    async fn may_decide_on(&self, held: &Held<C::Aggregate>) -> Result<bool, Failure<C>> {
-        if Self::SHAPE != HandlerShape::Orchestrates {
-            return Ok(true);
-        }
-        let confirm = self.confirm(held.version, held.chain.clone(), self.engine.clock.now());
+    /// Waits until the store has decided everything that was handed to it before, and gives the state back if it is what is
+    /// stored.
+    ///
+    /// A pure decision on a state that lags behind costs a second try. A handler with side effects has only one: what an
+    /// earlier dispatch left in the store's line, even if nobody waits for it any more, has to be settled before the ledger is
+    /// asked and the aggregate loaded.
+    async fn settle(&self, held: Option<Held<C::Aggregate>>) -> Result<Option<Held<C::Aggregate>>, Failure<C>> {
+        let (version, chain) = match &held {
+            Some(held) => (held.version, held.chain.clone()),
+            None => (Version::NONE, DecisionChain::new()),
+        };
+        let confirm = self.confirm(version, chain, self.engine.clock.now());
         match self.engine.store.submit(confirm).await.await {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_conflict() => Ok(false),
+            Ok(_) => Ok(held),
+            Err(error) if error.is_conflict() => Ok(None),
             Err(error) => Err(self.failed(error)),
         }
     }
@@ -187,17 +197,20 @@ where
         let scope = Scope {
             context: context.clone(),
             dependencies: Arc::clone(&self.engine.dependencies),
-            queries: self.engine.queries.clone(),
+            queries: self.engine.queries.of(self.stream.tenant()),
         };
         let root = Root::new(self.command.id().clone(), state, version, context);
         let command = self.command.clone();
-        // A pure handler decides when it is called and not when its future is polled: both have to be inside.
-        let handled = async { <C::Aggregate as Handles<C>>::handle(root, command, &scope).await };
-        // The root is owned by the future: after a panic nobody sees the state again, it is loaded anew.
-        let (root, answer) = AssertUnwindSafe(handled)
-            .catch_unwind()
-            .await
-            .map_err(|panic| DispatchError::HandlerPanicked { command: C::NAME, message: panic_message(&*panic) })?;
+        let handled = <C::Aggregate as Handles<C>>::handle(root, command, &scope);
+        let (root, answer) = if Self::SHAPE == HandlerShape::Orchestrates {
+            if <C::Aggregate as Handles<C>>::HANDLER.dependencies.iter().any(Option::is_some) {
+                self.stage.reach(Stage::HANDLING);
+            }
+            HANDLING.scope(self.stream.clone(), handled).await
+        } else {
+            handled.await
+        };
+        self.stage.reach(Stage::HERE);
         if let Some(error) = root.work.broken {
             return Err(DispatchError::CannotApply(error));
         }
@@ -254,7 +267,7 @@ where
         commit.events.reserve_exact(work.recorded.len());
         for event in &work.recorded {
             let body = self.encode(event)?;
-            bytes += body.len();
+            bytes = replay::grown::<C::Aggregate>(bytes, body.len());
             event.claims(&mut commit.claims);
             commit.events.push(NewEvent {
                 id: EventId::new_v7(),
@@ -279,12 +292,15 @@ where
             // Grows to the largest event of the thread and is reused: encoding itself allocates nothing.
             static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
-        SCRATCH.with_borrow_mut(|scratch| {
-            scratch.clear();
-            event.encode(scratch).map_err(|error| not_storable(event.name(), &error.to_string()))?;
-            within(event.name(), scratch.len(), self.engine.limits.payload_bytes)?;
-            Ok(Bytes::copy_from_slice(scratch))
-        })
+        let limit = self.engine.limits.payload_bytes;
+        // Taken, not borrowed: whatever a `Serialize` does, it finds an empty one.
+        let mut scratch = SCRATCH.take();
+        scratch.clear();
+        event.encode(&mut scratch).map_err(|error| not_storable(event.name(), &error.to_string()))?;
+        within(event.name(), scratch.len(), limit)?;
+        let body = Bytes::copy_from_slice(&scratch);
+        SCRATCH.set(scratch);
+        Ok(body)
     }
 
     fn ledger_entry(&self, output: &OutputOf<C>) -> Result<Option<Box<LedgerEntry>>, Failure<C>> {
@@ -302,12 +318,17 @@ where
         })))
     }
 
-    /// A hash of the command's name and JSON.
+    /// A hash of the command's name and JSON: the same however its maps are ordered.
     fn hash(&self) -> Result<[u8; 32], Failure<C>> {
         let mut hasher = Sha256::new();
         hasher.update(C::NAME.as_bytes());
         hasher.update([0]);
-        hasher.update(serde_json::to_vec(&self.command).map_err(|error| not_storable(C::NAME, &error.to_string()))?);
+        match serde_json::to_value(&self.command) {
+            Ok(value) => canonical(&value, &mut |bytes| hasher.update(bytes)),
+            // Numbers that a JSON value cannot hold, but a text can.
+            Err(_) => hasher
+                .update(serde_json::to_vec(&self.command).map_err(|error| not_storable(C::NAME, &error.to_string()))?),
+        }
         Ok(hasher.finalize().into())
     }
 
@@ -336,11 +357,23 @@ where
             }
             ticket.instrument(span).await
         };
-        self.stage.reach(Stage::HERE);
+        let stored = match &committed {
+            Ok(_) => changes,
+            Err(error) => matches!(error, AppendError::KeyRecorded(_)),
+        };
+        self.stage.reach(if stored { Stage::DONE } else { Stage::HERE });
         match (committed, answer) {
             (Ok(committed), Ok(output)) => Ok(Tried::Done(Ok(self.receipt(output, committed, events)))),
             (Ok(_), Err(refusal)) => self.refused(refusal).await.map(Tried::Done),
-            (Err(AppendError::KeyRecorded(record)), _) => self.replay(&record).map(|receipt| Tried::Done(Ok(receipt))),
+            (Err(AppendError::KeyRecorded(record)), _) => {
+                if Self::SHAPE == HandlerShape::Orchestrates {
+                    // Another process was doing the same at the same time. The command took effect once, its side effects
+                    // twice, unless what they go to knows the key.
+                    tracing::warn!(command = C::NAME, "a handler ran for a command that another process has done");
+                    metrics::counter!("es_dispatch_handled_twice_total", "command" => C::NAME).increment(1);
+                }
+                self.replay(&record).map(|receipt| Tried::Done(Ok(receipt)))
+            }
             // The caller's expected version was compared with a cache that lagged behind another process.
             (Err(AppendError::Conflict { .. }), _)
                 if self.options.expected.is_some_and(|theirs| theirs != expected) =>
@@ -391,11 +424,10 @@ where
         if record.hash != self.hash()? {
             return Err(DispatchError::IdempotencyKeyReused { key, command: record.command.clone() });
         }
-        let output = serde_json::from_slice(&record.output).map_err(|error| {
-            DispatchError::Unavailable(StoreError::Damaged {
-                place: format!("the ledger's output of key `{key}`"),
-                reason: error.to_string(),
-            })
+        self.stage.reach(Stage::DONE);
+        let output = serde_json::from_slice(&record.output).map_err(|error| DispatchError::Uncertain {
+            command_id: self.command_id,
+            reason: format!("it was done before under key `{key}`, and its recorded output does not decode: {error}"),
         })?;
         let Committed { version, position } = record.committed;
         let (stream, events) = (record.stream.clone(), record.events.clone());
@@ -424,6 +456,40 @@ fn within<E>(what: &str, bytes: usize, limit: usize) -> Result<(), DispatchError
         return Err(not_storable(what, &format!("{bytes} bytes are more than the limit of {limit}")));
     }
     Ok(())
+}
+
+fn panicked<C: Command>(panic: &(dyn Any + Send)) -> Failure<C>
+where
+    C::Aggregate: Handles<C>,
+{
+    DispatchError::HandlerPanicked { command: C::NAME, message: panic_message(panic) }
+}
+
+/// Writes a JSON value so that equal commands give equal bytes: keys in order, and nothing for a `null` member, so that a new
+/// optional field does not make an old command another one.
+fn canonical(value: &Value, write: &mut dyn FnMut(&[u8])) {
+    match value {
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().filter(|(_, member)| !member.is_null()).collect();
+            members.sort_unstable_by_key(|(name, _)| *name);
+            write(b"{");
+            for (name, member) in members {
+                canonical(&Value::String(name.clone()), write);
+                canonical(member, write);
+            }
+            write(b"}");
+        }
+        Value::Array(items) => {
+            write(b"[");
+            items.iter().for_each(|item| canonical(item, write));
+            write(b"]");
+        }
+        // With its quotes, so that a text never looks like a number.
+        plain => {
+            write(plain.to_string().as_bytes());
+            write(b",");
+        }
+    }
 }
 
 fn not_storable<E>(what: &str, reason: &str) -> DispatchError<E> {

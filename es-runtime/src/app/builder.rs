@@ -132,7 +132,8 @@ impl<D: DomainOn<S>, S: Store> AppBuilder<D, S> {
     ///
     /// [`BuildError::MissingDependencies`] with all that are missing; [`BuildError::Store`] where the store cannot be
     /// used.
-    pub async fn build(self) -> Result<App<D, S>, BuildError> {
+    pub async fn build(mut self) -> Result<App<D, S>, BuildError> {
+        self.limits.page = self.limits.page.max(1);
         let mut routes = Routes::default();
         D::routes(&mut routes);
         let types = routes.missing(&self.dependencies);
@@ -140,8 +141,11 @@ impl<D: DomainOn<S>, S: Store> AppBuilder<D, S> {
             return Err(BuildError::MissingDependencies { types });
         }
         if let Some(retention) = self.retention {
-            let before = self.clock.now() - chrono::TimeDelta::from_std(retention).unwrap_or(chrono::TimeDelta::MAX);
-            self.store.forget_before(before).await?;
+            // A retention that reaches back before time began forgets nothing.
+            let retention = chrono::TimeDelta::from_std(retention).ok();
+            if let Some(before) = retention.and_then(|retention| self.clock.now().checked_sub_signed(retention)) {
+                self.store.forget_before(before).await?;
+            }
         }
         add_services(&self.layers, &mut routes);
         let engine = Engine {

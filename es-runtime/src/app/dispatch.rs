@@ -20,7 +20,7 @@ use super::receipt::Receipt;
 use crate::aggregate::Aggregate;
 use crate::command::Command;
 use crate::error::{AnyDomainError, BoxError, DispatchError};
-use crate::event::CommandId;
+use crate::event::{CommandId, StreamId};
 use crate::handler::Handles;
 use crate::store::Store;
 
@@ -43,6 +43,9 @@ pub struct DispatchContext<S> {
 ///
 /// Dropping it before it is done leaves either the whole command or nothing; which one, nobody is told. Commands take
 /// effect in the order of their first polls, for each aggregate.
+///
+/// A dispatch that was polled and is then neither polled nor dropped keeps its place: it holds up its aggregate, and
+/// [`App::shutdown`](crate::app::App::shutdown). Do not dispatch in the other branches of a `select!` that goes on with it.
 #[must_use = "a dispatch does nothing until it is awaited"]
 pub struct Dispatch<D, S, C, Path> {
     context: DispatchContext<S>,
@@ -99,6 +102,10 @@ where
     let stream = C::Aggregate::stream(command.id());
     let stream =
         if context.options.tenant.is_empty() { stream } else { stream.with_tenant(context.options.tenant.as_str()) };
+    if HANDLING.try_with(|handling| *handling == stream).unwrap_or(false) {
+        // It would wait in the line for a turn that ends after it.
+        return Err(DispatchError::WithinItself { stream });
+    }
     let span = tracing::info_span!(
         "dispatch",
         command = C::NAME,
@@ -136,6 +143,11 @@ where
     outcome
 }
 
+tokio::task_local! {
+    /// The aggregate whose orchestrating handler runs in this task.
+    pub(crate) static HANDLING: StreamId;
+}
+
 /// How far a dispatch has come, for whoever stops it from outside.
 #[derive(Debug, Default)]
 pub(crate) struct Stage(AtomicU8);
@@ -147,6 +159,10 @@ impl Stage {
     pub(crate) const QUEUED: u8 = 1;
     /// The store has its commit, and the answer is open.
     pub(crate) const SUBMITTED: u8 = 2;
+    /// A handler that takes dependencies runs: nothing is stored, and what it has done outside is open.
+    pub(crate) const HANDLING: u8 = 3;
+    /// It is stored, and the answer is on its way out.
+    pub(crate) const DONE: u8 = 4;
 
     pub(crate) fn reach(&self, stage: u8) {
         self.0.store(stage, Ordering::Release);
@@ -155,7 +171,7 @@ impl Stage {
     /// Says what a dispatch that was stopped has become.
     fn when_stopped<E>(&self, command_id: CommandId, nothing_happened: DispatchError<E>) -> DispatchError<E> {
         match self.0.load(Ordering::Acquire) {
-            Self::SUBMITTED => DispatchError::OutcomeUnknown { command_id },
+            Self::SUBMITTED | Self::HANDLING | Self::DONE => DispatchError::OutcomeUnknown { command_id },
             Self::QUEUED => DispatchError::Overloaded,
             _ => nothing_happened,
         }
@@ -217,15 +233,18 @@ fn observe<S: Store, C: Command, O, E>(engine: &Engine<S>, outcome: &Outcome<O, 
 /// As the command itself, with the domain's own error boxed.
 pub async fn run_enum<S: Store, C>(
     command: C,
-    context: DispatchContext<S>,
+    mut context: DispatchContext<S>,
 ) -> Outcome<serde_json::Value, AnyDomainError>
 where
     C: Command,
     C::Aggregate: Handles<C>,
 {
+    let command_id = *context.options.metadata.command_id.get_or_insert_with(CommandId::new_v7);
     let receipt =
         run(command, context).await.map_err(|error| error.map_domain(|error| AnyDomainError(Box::new(error))))?;
-    // The same value was written as JSON for the ledger or could have been; what cannot be written is `null` here.
-    let output = serde_json::to_value(receipt.output()).unwrap_or_default();
+    let output = serde_json::to_value(receipt.output()).map_err(|error| DispatchError::Uncertain {
+        command_id,
+        reason: format!("it is stored, and its output cannot be written as JSON: {error}"),
+    })?;
     Ok(receipt.map(|_| output))
 }

@@ -84,7 +84,9 @@ impl<D: DomainOn<S>, S: Store> App<D, S> {
 
     /// Dispatches a command by its name, from the bytes of its JSON, which may be anything.
     pub fn dispatch_json_slice(&self, command: impl Into<String>, json: &[u8]) -> DispatchJson<S> {
-        DispatchJson::new(Arc::clone(&self.engine), command.into(), Input::Bytes(json.to_vec()))
+        let limit = self.engine.limits.payload_bytes;
+        let input = if json.len() > limit { Input::TooLarge(json.len()) } else { Input::Bytes(json.to_vec()) };
+        DispatchJson::new(Arc::clone(&self.engine), command.into(), input)
     }
 
     /// Loads the state and version of one aggregate from the store; an earlier one with
@@ -217,6 +219,8 @@ fn parse_id<A: Aggregate>(external: &ExternalId, key: &str) -> Result<A::Id, Sto
 enum Input {
     Value(Value),
     Bytes(Vec<u8>),
+    /// Not kept: how many bytes there were.
+    TooLarge(usize),
 }
 
 /// A dispatch by name that begins when it is awaited.
@@ -242,20 +246,26 @@ impl<S: Store> DispatchJson<S> {
     async fn run(self) -> Outcome<Value, AnyDomainError> {
         let Self { context, command, input } = self;
         let json = match input {
-            Input::Value(json) => json,
-            Input::Bytes(bytes) => parse(&command, &bytes, context.engine.limits.payload_bytes)?,
+            Input::Value(json) => {
+                let bytes = json.to_string().len();
+                if bytes > context.engine.limits.payload_bytes {
+                    return Err(too_large(&command, bytes, context.engine.limits.payload_bytes));
+                }
+                json
+            }
+            Input::Bytes(bytes) => {
+                serde_json::from_slice(&bytes).map_err(|error| malformed(&command, ".".to_owned(), &error))?
+            }
+            Input::TooLarge(bytes) => return Err(too_large(&command, bytes, context.engine.limits.payload_bytes)),
         };
         let engine = Arc::clone(&context.engine);
         engine.routes.run(&command, json, context).await
     }
 }
 
-fn parse(command: &str, bytes: &[u8], limit: usize) -> Result<Value, DispatchError<AnyDomainError>> {
-    if bytes.len() > limit {
-        let reason = format!("{} bytes are more than the limit of {limit}", bytes.len());
-        return Err(DispatchError::NotStorable { what: command.to_owned(), reason });
-    }
-    serde_json::from_slice(bytes).map_err(|error| malformed(command, ".".to_owned(), &error))
+fn too_large(command: &str, bytes: usize, limit: usize) -> DispatchError<AnyDomainError> {
+    let reason = format!("{bytes} bytes are more than the limit of {limit}");
+    DispatchError::NotStorable { what: command.to_owned(), reason }
 }
 
 impl<S: Store> IntoFuture for DispatchJson<S> {

@@ -1,17 +1,21 @@
 //! Many commands at once: imports.
 
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt as _};
+use tokio::task::JoinHandle;
 
 use super::dispatch::{DispatchContext, Outcome};
 use super::domain::CommandOf;
 use super::engine::Engine;
 use super::options::DispatchOptions;
+use crate::error::DispatchError;
+use crate::event::CommandId;
 use crate::store::Store;
 
 /// How one command of an import ended.
@@ -76,11 +80,43 @@ where
         let dispatched = commands.enumerate().map(move |(index, command)| {
             let options =
                 configure.iter().fold(DispatchOptions::default(), |options, change| change(&command, options));
+            let mut options = options;
+            let command_id = *options.metadata.command_id.get_or_insert_with(CommandId::new_v7);
             let running = command.run(DispatchContext { engine: Arc::clone(&engine), options });
-            async move { Imported { index: index as u64, outcome: running.await } }
+            async move { Imported { index: index as u64, outcome: begin(running, command_id).await } }
         });
         // New futures are polled in the order in which they are made: that is the order of the stream for each aggregate.
         Some(dispatched.buffer_unordered(self.in_flight).boxed())
+    }
+}
+
+/// Polls a dispatch once here, which gives it its place, and lets it go on in a task of its own: whoever reads the outcomes
+/// may take their time, or dispatch in between, without holding anybody up.
+async fn begin<O, E>(
+    running: impl Future<Output = Outcome<O, E>> + Send + 'static,
+    command_id: CommandId,
+) -> Outcome<O, E>
+where
+    O: Send + 'static,
+    E: Send + 'static,
+{
+    let mut running = Box::pin(running);
+    match poll_fn(|cx| Poll::Ready(running.as_mut().poll(cx))).await {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => {
+            let mut task = AbortOnDrop(tokio::spawn(running));
+            // A task ends without an outcome only when its runtime is shut down.
+            (&mut task.0).await.unwrap_or(Err(DispatchError::OutcomeUnknown { command_id }))
+        }
+    }
+}
+
+/// A task that ends with its handle: dropping an import stops it.
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

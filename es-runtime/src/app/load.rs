@@ -89,7 +89,7 @@ impl<S: Store, A: Aggregate> Load<S, A> {
         self
     }
 
-    /// Loads the aggregate as it was at a time: with the events recorded up to and at it.
+    /// Loads the aggregate as it was at a time: with the events before the first one that was recorded later.
     pub const fn at_time(mut self, time: DateTime<Utc>) -> Self {
         self.until = Until::Time(time);
         self
@@ -111,7 +111,7 @@ impl<S: Store, A: Aggregate> Load<S, A> {
         loop {
             let events = engine.store.read_history(&stream, held.version, page).await?;
             let read = events.len();
-            let wanted: Vec<_> = events.into_iter().filter(|event| until.includes(event)).map(stored).collect();
+            let wanted: Vec<_> = events.into_iter().take_while(|event| until.includes(event)).map(stored).collect();
             let done = read < page || wanted.len() < read;
             replay::fold(&mut held, &stream, wanted)?;
             if done {

@@ -21,20 +21,30 @@ use crate::store::{EventStore, SnapshotStore, StoreError, StoredEvent};
 pub struct Queries {
     store: Arc<dyn Look>,
     page: usize,
+    tenant: Arc<str>,
 }
 
 impl Queries {
     pub(crate) fn new<S: EventStore + SnapshotStore>(store: S, page: usize) -> Self {
-        Self { store: Arc::new(store), page }
+        Self { store: Arc::new(store), page, tenant: Arc::default() }
     }
 
-    /// Loads an aggregate of the default tenant as it is stored now.
+    /// Gives the view of a tenant's handler.
+    pub(crate) fn of(&self, tenant: &str) -> Self {
+        let mut queries = self.clone();
+        if *queries.tenant != *tenant {
+            queries.tenant = tenant.into();
+        }
+        queries
+    }
+
+    /// Loads an aggregate of the handler's own tenant as it is stored now.
     ///
     /// # Errors
     ///
     /// [`StoreError`] where the store cannot be read or a stored event does not decode.
     pub async fn load<A: Aggregate>(&self, id: &A::Id) -> Result<Loaded<A>, StoreError> {
-        self.load_stream(&A::stream(id)).await
+        self.load_stream(&A::stream(id).with_tenant(&*self.tenant)).await
     }
 
     /// Loads the aggregate of a stream as it is stored now.

@@ -84,6 +84,13 @@ where
     }
 }
 
+/// Estimates the size of a state after one more event: what its events bring, up to a limit, because most states do not keep
+/// what happened to them.
+pub(crate) fn grown<A>(bytes: usize, body: usize) -> usize {
+    const MOST: usize = 16 << 10;
+    (bytes + body).min(size_of::<A>() + MOST).max(bytes)
+}
+
 /// Folds stored events. What does not decode or apply is reported with its place; nothing is skipped.
 pub(crate) fn fold<A: Aggregate>(
     held: &mut Held<A>,
@@ -109,7 +116,7 @@ pub(crate) fn fold<A: Aggregate>(
                 held.state = created;
             }
             held.version = stored.version;
-            held.bytes += stored.body.len();
+            held.bytes = grown::<A>(held.bytes, stored.body.len());
         }
         Ok(())
     }));

@@ -114,8 +114,9 @@ impl<S: Store> Routes<S> {
     pub(crate) fn unknown(&self, name: &str) -> DispatchError<AnyDomainError> {
         let distance = |known: &&'static str| strsim::damerau_levenshtein(known, name);
         // The compiler's own rule for "similar".
-        let similar =
-            self.0.keys().copied().min_by_key(distance).filter(|known| distance(known) <= name.len().max(3) / 3);
+        let near = |known: &&'static str| distance(known) <= name.len().max(3) / 3;
+        // A name that is longer than any command's is not worth comparing.
+        let similar = if name.len() > 64 { None } else { self.0.keys().copied().min_by_key(distance).filter(near) };
         DispatchError::UnknownCommand { command: name.to_owned(), similar }
     }
 }

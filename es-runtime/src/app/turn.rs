@@ -85,10 +85,14 @@ impl<A> Line<A> {
 
     /// A place may decide when everything before it is with the store and none of that has failed. What has failed comes
     /// back to its place first, or leaves.
+    ///
+    /// Without a state to go on with one must load, and a load sees only what is durable: then everything before it has to be
+    /// answered first, or what is decided would come out of order or conflict with what is on its way.
     fn may_decide(&self, index: usize) -> bool {
+        let tentative = self.held.as_ref().is_some_and(|held| !held.chain.is_broken());
         self.deciding.is_none()
             && self.places.iter().take(index).all(|place| match &place.stage {
-                Stage::Submitted(chain) => !chain.is_broken(),
+                Stage::Submitted(chain) => tentative && !chain.is_broken(),
                 Stage::Waiting(_) => false,
             })
     }

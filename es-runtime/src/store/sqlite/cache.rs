@@ -68,7 +68,8 @@ impl StreamCache {
         let mut keys = FxHashSet::default();
         let mut claims = FxHashSet::default();
         for commit in commits {
-            if commit.events.is_empty() && !self.sole_owner {
+            // It will be refused: what those behind it stand on has to be asked.
+            if commit.chain.is_broken() || (commit.events.is_empty() && !self.sole_owner) {
                 return None;
             }
             let known = self.streams.peek(&commit.stream).copied();

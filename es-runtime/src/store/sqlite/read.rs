@@ -112,7 +112,7 @@ impl SqliteStore {
                     ));
                 };
                 let event = recorded(&page, &rest, row, stream, &mut metadata)
-                    .and_then(|event| ascends(row, last, event.position().get()).map(|()| event))
+                    .and_then(|event| is_next(row, last, event.position().get()).map(|()| event))
                     .and_then(|event| match versions.insert(number, event.version().get()) {
                         Some(before) => follows(row, before, event.version().get()).map(|()| event),
                         None => Ok(event),
@@ -160,9 +160,13 @@ fn follows(row: usize, last: u64, version: u64) -> Result<(), Wrong> {
     }
 }
 
-/// Rows of the log come in the order of their positions.
-fn ascends(row: usize, last: u64, position: u64) -> Result<(), Wrong> {
-    if position > last { Ok(()) } else { Err(Wrong { row, reason: format!("it comes behind position {last}") }) }
+/// Positions have no gaps: they are rowids, given one after the other inside the only write transaction.
+fn is_next(row: usize, last: u64, position: u64) -> Result<(), Wrong> {
+    if position == last.saturating_add(1) {
+        Ok(())
+    } else {
+        Err(Wrong { row, reason: format!("position {} is missing before it", last.saturating_add(1)) })
+    }
 }
 
 /// Puts the event of a row together.
