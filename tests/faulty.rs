@@ -3,6 +3,7 @@
 //! It stands on the store in memory; what it holds and replaces are moments that no real store reaches on demand.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use es_runtime::event::{AnyEvent, GlobalPosition, StreamId, Version};
@@ -32,15 +33,21 @@ pub enum Switch {
 pub struct FaultyStore {
     inner: MemoryStore,
     switch: Arc<watch::Sender<Switch>>,
+    submitted: Arc<AtomicU32>,
 }
 
 impl FaultyStore {
     pub fn new() -> Self {
-        Self { inner: MemoryStore::new(), switch: Arc::new(watch::channel(Switch::Open).0) }
+        Self { inner: MemoryStore::new(), switch: Arc::new(watch::channel(Switch::Open).0), submitted: Arc::default() }
     }
 
     pub fn set(&self, switch: Switch) {
         self.switch.send_replace(switch);
+    }
+
+    /// Counts the commits with events that were submitted since the last call.
+    pub fn submitted(&self) -> u32 {
+        self.submitted.swap(0, Ordering::SeqCst)
     }
 
     async fn until(&self, go_on: impl FnMut(&Switch) -> bool) -> Switch {
@@ -51,6 +58,7 @@ impl FaultyStore {
 impl EventStore for FaultyStore {
     async fn submit(&self, commit: NewCommit) -> CommitTicket {
         let changes = !commit.events.is_empty();
+        self.submitted.fetch_add(u32::from(changes), Ordering::SeqCst);
         match self.until(|switch| !matches!(switch, Switch::HoldSubmit)).await {
             Switch::Refuse(error) if changes => {
                 commit.chain.break_off();

@@ -1,12 +1,6 @@
 //! The behaviour of the whole.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::pedantic,
-    reason = "tests are assertions"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::pedantic, reason = "tests are assertions")]
 
 mod concurrency;
 mod contract;

@@ -82,6 +82,7 @@ impl Account {
         Ok(EntryBooked { cents: command.cents, text: command.text })
     }
 
+    #[must_use]
     pub const fn balance(&self) -> i64 {
         self.balance
     }

@@ -37,8 +37,11 @@ impl Word {
 
     /// The word that has this option instead.
     pub(crate) fn owner_of(self, option: &str) -> Option<Self> {
+        if self == Self::AggregateImpl && Self::Aggregate.options().contains(&option) {
+            return Some(Self::Aggregate);
+        }
         let owner = Self::ATTRIBUTES.into_iter().find(|word| word.options().contains(&option))?;
-        (owner.to_string() != self.to_string() || self == Self::AggregateImpl).then_some(owner)
+        (self != Self::Apply && owner != self).then_some(owner)
     }
 
     /// What the attribute goes on.

@@ -1,4 +1,23 @@
 //! What a dispatch can fail with.
+//!
+//! ```
+//! use es_runtime::error::DispatchError;
+//! use std::convert::Infallible;
+//!
+//! /// An HTTP status for whatever went wrong.
+//! fn status<E>(error: &DispatchError<E>) -> u16 {
+//!     match error {
+//!         DispatchError::Domain(_) | DispatchError::Validation(_) => 422,
+//!         DispatchError::Malformed { .. } => 400,
+//!         DispatchError::NotFound { .. } | DispatchError::UnknownCommand { .. } => 404,
+//!         DispatchError::AlreadyExists { .. } | DispatchError::Conflict { .. } | DispatchError::Claimed { .. } => 409,
+//!         error if error.is_retryable() => 503,
+//!         _ => 500,
+//!     }
+//! }
+//! assert_eq!(status(&DispatchError::<Infallible>::Overloaded), 503);
+//! assert_eq!(DispatchError::<Infallible>::Overloaded.kind(), "overloaded");
+//! ```
 
 use std::error::Error as StdError;
 use std::time::Duration;

@@ -1,4 +1,14 @@
-//! What a domain needs: `use es_runtime::prelude::*;`.
+//! Everything that declaring and running a domain needs: `use es_runtime::prelude::*;`.
+//!
+//! The attributes and `domain!`; [`App`], [`Receipt`] and the stores; what handlers take and return; the errors; and the foreign
+//! types that stand in every domain: [`Uuid`], [`DateTime`], [`Utc`], [`TimeDelta`]. Rules on the fields of commands come from
+//! the crate `garde`, which your `Cargo.toml` names itself.
+//!
+//! ```
+//! use es_runtime::prelude::*;
+//! let due = DateTime::<Utc>::UNIX_EPOCH + TimeDelta::days(28);
+//! assert_eq!(due.to_rfc3339(), "1970-01-29T00:00:00+00:00");
+//! ```
 
 pub use chrono::{DateTime, TimeDelta, Utc};
 pub use uuid::Uuid;

@@ -198,8 +198,13 @@ pub trait EventField {}
 #[diagnostic::do_not_recommend]
 impl<T> EventField for T where T: serde::Serialize + serde::de::DeserializeOwned + Clone + std::fmt::Debug + PartialEq {}
 
-/// Asks for an event field.
-pub const fn require_event_field<T: EventField>() {}
+/// Asks that a field of an event can be stored and holds no local time.
+#[track_caller]
+pub const fn event_field<T: EventField>(is_local_time: bool, ty: &str) {
+    if is_local_time {
+        stop(["events store time in UTC only, and `", ty, "` is not UTC\nhelp: use `DateTime<Utc>`", "", "", "", ""]);
+    }
+}
 
 /// Times without a zone, seen through aliases and containers.
 pub trait LocalTime {}
@@ -571,15 +576,7 @@ pub const fn unique_event<A: Aggregate>(index: usize) {
     while earlier < index {
         let other = &A::EVENTS[earlier];
         if same_text(other.name, event.name) {
-            twice([
-                "event name `",
-                event.name,
-                "` is used by both `",
-                other.type_name,
-                "` and `",
-                event.type_name,
-                "`",
-            ]);
+            stop(["event name `", event.name, "` is used by both `", other.type_name, "` and `", event.type_name, "`"]);
         }
         earlier += 1;
     }
@@ -593,7 +590,7 @@ pub const fn unique_command<D: Domain>(index: usize) {
     while earlier < index {
         let other = &D::TABLE.commands[earlier];
         if same_text(other.name, command.name) {
-            twice([
+            stop([
                 "command name `",
                 command.name,
                 "` is used by both `",
@@ -615,7 +612,7 @@ pub const fn unique_aggregate<D: Domain>(index: usize) {
     while earlier < index {
         let other = &D::TABLE.aggregates[earlier];
         if same_text(other.name, aggregate.name) {
-            twice([
+            stop([
                 "aggregate name `",
                 aggregate.name,
                 "` is used by both `",
@@ -634,9 +631,9 @@ pub const fn unique_aggregate<D: Domain>(index: usize) {
 pub const fn unique_part<D: Domain>(index: usize) {
     let part = D::TABLE.domains[index];
     if same_text(part.name, D::TABLE.name) {
-        twice(["domain name `", part.name, "` is used by both the part", "", " and the whole", "", ""]);
+        stop(["domain name `", part.name, "` is used by both the part", "", " and the whole", "", ""]);
     }
-    clash_of_lists(D::TABLE, part);
+    clash_with(D::TABLE, part);
     let mut earlier = 0;
     while earlier < index {
         clash(D::TABLE.domains[earlier], part);
@@ -658,7 +655,7 @@ const fn clash(one: &DomainTable, other: &DomainTable) {
 #[track_caller]
 const fn clash_with(one: &DomainTable, other: &DomainTable) {
     if same_text(one.name, other.name) {
-        twice(["domain `", other.name, "` is listed twice", "", "", "", ""]);
+        stop(["domain `", other.name, "` is listed twice", "", "", "", ""]);
     }
     clash_of_lists(one, other);
     let mut index = 0;
@@ -668,14 +665,14 @@ const fn clash_with(one: &DomainTable, other: &DomainTable) {
     }
 }
 
-/// Compares the lists of `one` itself with those of everything inside `other`.
+/// Compares the lists of two domains themselves.
 #[track_caller]
 const fn clash_of_lists(one: &DomainTable, other: &DomainTable) {
     let mut index = 0;
     while index < one.aggregates.len() * other.aggregates.len() {
         let a = one.aggregates[index / other.aggregates.len()].name;
         if same_text(a, other.aggregates[index % other.aggregates.len()].name) {
-            twice(["aggregate name `", a, "` is used in both domain `", one.name, "` and domain `", other.name, "`"]);
+            stop(["aggregate name `", a, "` is used in both domain `", one.name, "` and domain `", other.name, "`"]);
         }
         index += 1;
     }
@@ -683,13 +680,8 @@ const fn clash_of_lists(one: &DomainTable, other: &DomainTable) {
     while index < one.commands.len() * other.commands.len() {
         let a = one.commands[index / other.commands.len()].name;
         if same_text(a, other.commands[index % other.commands.len()].name) {
-            twice(["command name `", a, "` is used in both domain `", one.name, "` and domain `", other.name, "`"]);
+            stop(["command name `", a, "` is used in both domain `", one.name, "` and domain `", other.name, "`"]);
         }
-        index += 1;
-    }
-    index = 0;
-    while index < other.domains.len() {
-        clash_of_lists(one, other.domains[index]);
         index += 1;
     }
 }
@@ -697,7 +689,7 @@ const fn clash_of_lists(one: &DomainTable, other: &DomainTable) {
 /// Stops constant evaluation with a text put together from its parts.
 #[track_caller]
 #[allow(clippy::panic, reason = "in constant evaluation a panic is a compile error")]
-const fn twice(parts: [&str; 7]) -> ! {
+const fn stop(parts: [&str; 7]) -> ! {
     const ROOM: usize = 512;
     let mut text = [0; ROOM];
     let mut length = 0;

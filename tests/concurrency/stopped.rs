@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use es_runtime::event::StreamId;
 use es_runtime::prelude::*;
 use es_runtime::store::AppendError;
 
-use crate::domain::{Account, Bank, Deposit, Gateway, Open, Withdraw, bank};
+use crate::domain::{Account, Bank, Deposit, Gateway, Open, PayOut, Rename, Withdraw, bank};
 use crate::faulty::{FaultyStore, Switch};
 
 const SHORT: Duration = Duration::from_millis(20);
@@ -96,6 +97,25 @@ async fn a_refused_commit_leaves_the_cache_where_the_store_is() {
     store.set(Switch::Open);
     let error = bank.dispatch(Withdraw { account, cents: 5 }).await.unwrap_err();
     assert_eq!(error.to_string(), "the balance of 0 does not cover 5");
+}
+
+#[tokio::test]
+async fn a_conflict_is_decided_again_as_often_as_the_handler_says() {
+    let (bank, store, account) = opened().await;
+    bank.dispatch(Deposit::of(account, 50)).await.unwrap();
+    let stream = StreamId::new("account", account.to_string());
+    let conflict = AppendError::Conflict { stream, expected: Version::new(2), actual: Version::new(9) };
+    store.set(Switch::Refuse(conflict));
+    store.submitted();
+    let error = bank.dispatch(Deposit::of(account, 1)).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("`account/{account}` was changed by others: expected version 2, found 9"));
+    assert_eq!(store.submitted(), 5, "five tries unless the handler says otherwise");
+    assert!(bank.dispatch(Rename { account, to: "bea".into() }).await.unwrap_err().is_conflict());
+    assert_eq!(store.submitted(), 2, "`retries = 1`");
+    assert!(bank.dispatch(PayOut { account, cents: 1 }).await.unwrap_err().is_conflict());
+    assert_eq!(store.submitted(), 1, "a handler with a dependency is not run again");
+    assert!(bank.dispatch(Deposit::of(account, 1)).expect_version(2).await.unwrap_err().is_conflict());
+    assert_eq!(store.submitted(), 1, "an expected version is not retried");
 }
 
 #[tokio::test]

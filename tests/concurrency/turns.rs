@@ -5,11 +5,14 @@ use es_runtime::store::Store;
 use futures_util::{StreamExt as _, stream};
 
 use crate::domain::{
-    Account, AccountEvent, BankCommand, Deposit, Misbehave, Misbehaviour, Open, Rename, Withdraw, bank, on_every_store,
+    Account, AccountEvent, Bank, BankCommand, Deposit, Gateway, Misbehave, Misbehaviour, Open, Rename, Withdraw, bank,
+    on_every_store,
 };
 
 on_every_store! {
     a_hot_aggregate_never_conflicts_with_itself,
+    commands_take_effect_in_the_order_of_their_first_polls,
+    what_follows_a_creation_in_an_import_finds_it,
     those_behind_an_undone_command_are_decided_again_in_order,
     two_applications_on_one_store_lose_nothing,
     many_aggregates_in_a_small_cache_stay_right,
@@ -17,15 +20,19 @@ on_every_store! {
 }
 
 async fn a_hot_aggregate_never_conflicts_with_itself<S: Store>(store: S) {
-    let bank = bank(store).await;
+    // Without retries, every conflict is an error.
+    let bank = App::<Bank, _>::builder(store)
+        .dependency(Gateway::default())
+        .limits(|limits| limits.retries = 0)
+        .build()
+        .await
+        .unwrap();
     let account = Uuid::now_v7();
     bank.dispatch(Open { account, owner: "ann".into() }).await.unwrap();
     let dispatchers = (0..16).map(|_| {
         let bank = bank.clone();
         tokio::spawn(async move {
             for _ in 0..50 {
-                // `expect_version` is not given and there are no retries in the handler's way: a conflict would show in
-                // the versions below as a gap in the receipts.
                 bank.dispatch(Deposit::of(account, 1)).await.unwrap();
             }
         })
@@ -33,6 +40,47 @@ async fn a_hot_aggregate_never_conflicts_with_itself<S: Store>(store: S) {
     futures_util::future::try_join_all(dispatchers).await.unwrap();
     let loaded = bank.load::<Account>(account).await.unwrap();
     assert_eq!((loaded.version().get(), loaded.state().unwrap().balance()), (801, 800));
+}
+
+async fn commands_take_effect_in_the_order_of_their_first_polls<S: Store>(store: S) {
+    let bank = bank(store).await;
+    let account = Uuid::now_v7();
+    bank.dispatch(Open { account, owner: "ann".into() }).await.unwrap();
+    let mut begun: Vec<_> = (1..=100).map(|cents| bank.dispatch(Deposit::of(account, cents)).into_future()).collect();
+    let mut finished = Vec::new();
+    for dispatch in &mut begun {
+        if let std::task::Poll::Ready(outcome) = futures_util::poll!(dispatch) {
+            finished.push(outcome.unwrap().version());
+        }
+    }
+    // The rest is driven from the other end.
+    if finished.is_empty() {
+        begun.reverse();
+        futures_util::future::try_join_all(begun).await.unwrap();
+    }
+    let history = bank.history::<Account>(account).await.unwrap();
+    let cents: Vec<i64> = history
+        .iter()
+        .filter_map(|event| match event.event() {
+            AccountEvent::Deposited(event) => Some(event.cents),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(cents, (1..=100).collect::<Vec<_>>());
+}
+
+/// More commands than a task may poll before tokio makes it yield.
+async fn what_follows_a_creation_in_an_import_finds_it<S: Store>(store: S) {
+    let bank = bank(store).await;
+    let commands = (0..3_000_u128).flat_map(|id| -> [BankCommand; 2] {
+        let account = Uuid::from_u128(id);
+        [Open { account, owner: account.to_string() }.into(), Deposit::of(account, 1).into()]
+    });
+    let mut outcomes = bank.dispatch_all(stream::iter(commands)).in_flight(256);
+    while let Some(imported) = outcomes.next().await {
+        imported.outcome.unwrap();
+    }
+    assert_eq!(bank.event_count().await.unwrap(), 6_000);
 }
 
 /// Renames to a taken owner fail at the store, after those behind them were decided on the new name.
@@ -100,8 +148,8 @@ async fn two_applications_on_one_store_lose_nothing<S: Store>(store: S) {
 }
 
 async fn many_aggregates_in_a_small_cache_stay_right<S: Store>(store: S) {
-    let bank = App::<crate::domain::Bank, _>::builder(store)
-        .dependency(crate::domain::Gateway::default())
+    let bank = App::<Bank, _>::builder(store)
+        .dependency(Gateway::default())
         .limits(|limits| {
             limits.cached_aggregates = 4;
             limits.in_flight = 3;

@@ -131,7 +131,7 @@ impl Model {
             Step::Withdraw { account, cents, key } => self.keyed(key, &text, |model| model.withdraw(account, cents)),
             Step::PayOut { account, cents } => {
                 let version = self.change(account, |balance| {
-                    if *balance < cents || cents == 13 {
+                    if *balance < cents || cents == 13 || cents == 14 {
                         return Err("domain");
                     }
                     *balance -= cents;

@@ -23,3 +23,39 @@ mod tutorial {
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/4-evolve"))]
     mod evolve {}
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    fn sources(folder: &Path, text: &mut String) {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                sources(&path, text);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                text.push_str(&fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn every_test_that_the_guarantees_name_exists() {
+        let page = fs::read_to_string("../docs/guarantees.md").unwrap();
+        let mut code = String::new();
+        sources(Path::new("."), &mut code);
+        sources(Path::new("../es-runtime/src/testing/contract"), &mut code);
+        for row in page.lines().filter(|line| line.starts_with("| ")) {
+            let proofs = row.rsplit('|').nth(1).unwrap_or_default();
+            for name in proofs.split('`').skip(1).step_by(2) {
+                let exists = if proofs.trim_start().starts_with("ui:") {
+                    Path::new("../ui-tests/fail").join(name).with_extension("rs").exists()
+                } else {
+                    code.contains(&format!("fn {name}(")) || code.contains(&format!("fn {name}<"))
+                };
+                assert!(exists, "`docs/guarantees.md` names a test that is not there: {name}");
+            }
+        }
+    }
+}

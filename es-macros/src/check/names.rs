@@ -111,7 +111,8 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// Finds the known word that was probably meant, by rustc's own rule: a third of the letters may be wrong.
+/// Finds the known word that was probably meant: by rustc's own rule, a third of the letters may be wrong; else by its first
+/// letters.
 pub(crate) fn similar<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let limit = word.len().max(3) / 3;
     known
@@ -120,6 +121,12 @@ pub(crate) fn similar<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+        .or_else(|| {
+            known
+                .iter()
+                .copied()
+                .find(|candidate| candidate.chars().zip(word.chars()).take_while(|(a, b)| a == b).count() >= 4)
+        })
 }
 
 /// How many letters must be added, removed, changed or swapped with their neighbour.
@@ -163,6 +170,7 @@ mod tests {
     fn a_mistyped_word_finds_its_neighbour() {
         assert_eq!(similar("evnts", &["name", "id", "events"]), Some("events"));
         assert_eq!(similar("nmae", &["name", "id", "events"]), Some("name"));
+        assert_eq!(similar("retry", &["retries", "queries"]), Some("retries"));
         assert_eq!(similar("colour", &["name", "id", "events"]), None);
     }
 }

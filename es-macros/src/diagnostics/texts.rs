@@ -123,10 +123,6 @@ pub(crate) fn local_time(name: &str) -> Text {
     Text::new(format!("events store time in UTC only, and `{name}` is not UTC")).help("use `DateTime<Utc>`")
 }
 
-pub(crate) fn local_time_alias(ty: &str) -> Text {
-    Text::new(format!("events store time in UTC only, and `{ty}` is not UTC")).help("use `DateTime<Utc>`")
-}
-
 pub(crate) fn borrowed(ty: &str, owned: &str) -> Text {
     Text::new("this field is borrowed; what is stored owns its data").help(format!("replace `{ty}` by `{owned}`"))
 }

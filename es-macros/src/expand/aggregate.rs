@@ -77,7 +77,7 @@ fn enumeration(aggregate: &Aggregate, events: &[&Listed]) -> TokenStream {
     quote! {
         #[doc = #text]
         #[derive(::core::fmt::Debug, ::core::clone::Clone, ::core::cmp::PartialEq)]
-        #[allow(clippy::large_enum_variant)]
+        #[allow(clippy::large_enum_variant, private_interfaces)]
         #vis enum #ident {
             #(#variants),*
         }
@@ -187,7 +187,6 @@ fn listed(aggregate: &Aggregate, listed: &Listed) -> TokenStream {
     quote_spanned! {at(listed.span)=>
         #(#cfgs)*
         #[automatically_derived]
-        #[diagnostic::do_not_recommend]
         impl __es::EventOf<#ident> for #path {
             fn into_event(self) -> #event {
                 #event::#variant(self)
@@ -202,7 +201,6 @@ fn listed(aggregate: &Aggregate, listed: &Listed) -> TokenStream {
         }
         #(#cfgs)*
         #[automatically_derived]
-        #[diagnostic::do_not_recommend]
         impl __es::IntoEvents<#ident> for #path {
             type Error = __es::Infallible;
             fn into_events(self, events: &mut __es::Vec<#event>) -> __es::Result<(), __es::Infallible> {

@@ -52,7 +52,6 @@ fn apply(this: &Type, function: &ApplyFn) -> TokenStream {
     quote_spanned! {at(first_span(event))=>
         #(#cfgs)*
         #[automatically_derived]
-        #[diagnostic::do_not_recommend]
         impl __es::Apply<#event> for #this {
             const CREATES: bool = #creates;
             fn apply(
@@ -106,7 +105,6 @@ fn decides(this: &Type, handler: &PureHandler) -> TokenStream {
     quote_spanned! {at(first_span(command))=>
         #(#cfgs)*
         #[automatically_derived]
-        #[diagnostic::do_not_recommend]
         impl __es::Decides<#command> for #this { #items }
         #(#cfgs)*
         const _: () = __es::require_command::<#command, #this>();
@@ -144,7 +142,6 @@ fn handles(this: &Type, handler: &PureHandler) -> TokenStream {
     quote_spanned! {at(first_span(command))=>
         #(#cfgs)*
         #[automatically_derived]
-        #[diagnostic::do_not_recommend]
         impl __es::Handles<#command> for #this { #items }
     }
 }

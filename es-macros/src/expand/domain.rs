@@ -55,7 +55,7 @@ fn event_enum(domain: &Domain) -> TokenStream {
     quote! {
         #[doc = #text]
         #[derive(::core::fmt::Debug, ::core::clone::Clone, ::core::cmp::PartialEq)]
-        #[allow(clippy::large_enum_variant)]
+        #[allow(clippy::large_enum_variant, private_interfaces)]
         #vis enum #event { #(#aggregates,)* #(#parts,)* }
     }
 }
@@ -76,7 +76,7 @@ fn command_enum(domain: &Domain) -> TokenStream {
     quote! {
         #[doc = #text]
         #[derive(::core::fmt::Debug, ::core::clone::Clone)]
-        #[allow(clippy::large_enum_variant)]
+        #[allow(clippy::large_enum_variant, private_interfaces)]
         #vis enum #command { #(#commands,)* #(#parts,)* }
     }
 }
@@ -189,13 +189,11 @@ fn has(domain: &Domain) -> TokenStream {
         quote_spanned! {at(listed.span)=>
             #(#cfgs)*
             #[automatically_derived]
-            #[diagnostic::do_not_recommend]
             impl<D, P> __es::Has<D, __es::Part<#index, P>> for #ident where #path: __es::Has<D, P> {}
         }
     });
     quote! {
         #[automatically_derived]
-        #[diagnostic::do_not_recommend]
         impl __es::Has<#ident, __es::Here> for #ident {}
         #(#parts)*
     }
@@ -256,7 +254,6 @@ fn command_of(domain: &Domain) -> TokenStream {
     });
     quote! {
         #[automatically_derived]
-        #[diagnostic::do_not_recommend]
         impl<D: __es::Has<#ident, P> + 'static, P: 'static> __es::CommandOf<D, P> for #command {
             type Output = __es::serde_json::Value;
             type Error = __es::AnyDomainError;

@@ -39,13 +39,6 @@ fn render(event: &Event) -> TokenStream {
     let (own, shape) = (domain_event(event), shape::render(&event.ident, &event.fields));
     let checks = event.fields.iter().map(field_check);
     let upcast = upcast_check(event);
-    let probe = if event.fields.is_empty() {
-        TokenStream::new()
-    } else {
-        quote!(
-            use __es::ProbeFallback as _;
-        )
-    };
     let impls = block(&event.runtime, &quote!(#(#checks)* #upcast #unit #own #shape));
     quote!(#derive #(#attrs)* #serde #item #impls)
 }
@@ -133,13 +126,10 @@ fn claims(claims: &[Claim]) -> TokenStream {
 /// What only the compiler knows about a field: whether its type can be stored, and whether an alias hides local time.
 fn field_check(field: &Field) -> TokenStream {
     let (cfgs, ty) = (&field.cfgs, &field.ty);
-    let text = texts::local_time_alias(&types::text(ty)).to_string();
+    let text = types::text(ty);
     quote_spanned! {at(first_span(ty))=>
         #(#cfgs)*
-        const _: () = {
-            ::core::assert!(!__es::Probe::<#ty>::IS_LOCAL_TIME, #text);
-            __es::require_event_field::<#ty>();
-        };
+        const _: () = __es::event_field::<#ty>(__es::Probe::<#ty>::IS_LOCAL_TIME, #text);
     }
 }
 

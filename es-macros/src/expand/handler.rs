@@ -75,7 +75,6 @@ fn handles(handler: &FreeHandler, signature: &HandlerSignature) -> TokenStream {
     };
     quote_spanned! {at(first_span(command))=>
         #[automatically_derived]
-        #[diagnostic::do_not_recommend]
         impl __es::Handles<#command> for #aggregate { #items }
         const _: () = __es::require_command::<#command, #aggregate>();
     }

@@ -62,16 +62,18 @@ fn first_span(tokens: &impl ToTokens) -> proc_macro2::Span {
     tokens.to_token_stream().into_iter().next().map_or_else(proc_macro2::Span::call_site, |token| token.span())
 }
 
-/// Moves tokens to another place; names in them resolve as before. Errors about them are then told in one place, and once.
+/// Moves tokens to another place, so that errors about them are told there, and once. `$crate` keeps its own: it says which
+/// crate is meant.
 fn moved(tokens: &impl ToTokens, place: proc_macro2::Span) -> TokenStream {
     let moved = tokens.to_token_stream().into_iter().map(|token| match token {
         proc_macro2::TokenTree::Group(group) => {
             let mut inside = proc_macro2::Group::new(group.delimiter(), moved(&group.stream(), place));
-            inside.set_span(group.span().located_at(place));
+            inside.set_span(place);
             proc_macro2::TokenTree::Group(inside)
         }
+        proc_macro2::TokenTree::Ident(ident) if ident == "$crate" => ident.into(),
         mut other => {
-            other.set_span(other.span().located_at(place));
+            other.set_span(place);
             other
         }
     });

@@ -83,6 +83,10 @@ fn function_in(
 ) {
     let apply = attributes::take(&mut function.attrs, "apply");
     let handler = attributes::take(&mut function.attrs, "command_handler");
+    if apply.is_empty() && handler.is_empty() {
+        return;
+    }
+    function.allow_its_shape();
     if let (Some(_), Some(second)) = (apply.first(), handler.first()) {
         diagnostics.error(second, texts::apply_and_handler());
         let mut reported = Diagnostics::default();

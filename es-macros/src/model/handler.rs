@@ -39,7 +39,8 @@ pub(crate) struct HandlerSignature {
 impl FreeHandler {
     pub(crate) fn read(options: TokenStream, tokens: &TokenStream, diagnostics: &mut Diagnostics) -> Option<Self> {
         let options: HandlerOptions = options::read(Word::CommandHandler, options, diagnostics);
-        let function = item::function(Word::CommandHandler, tokens, diagnostics)?;
+        let mut function = item::function(Word::CommandHandler, tokens, diagnostics)?;
+        function.allow_its_shape();
         let sound = check::handler::free(&function, diagnostics);
         let signature = signature(&function, sound, diagnostics);
         if let Some(reason) = &options.queries {

@@ -24,7 +24,8 @@ pub(crate) struct Upcaster {
 impl Upcaster {
     pub(crate) fn read(options: TokenStream, tokens: &TokenStream, diagnostics: &mut Diagnostics) -> Option<Self> {
         let options: UpcastOptions = options::read(Word::Upcast, options, diagnostics);
-        let function = item::function(Word::Upcast, tokens, diagnostics)?;
+        let mut function = item::function(Word::Upcast, tokens, diagnostics)?;
+        function.allow_its_shape();
         if !diagnostics.has_errors() {
             if options.event.is_none() {
                 diagnostics.error(&function.sig.ident, texts::upcast_needs_event());

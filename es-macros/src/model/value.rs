@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use syn::{ItemStruct, Path};
 
 use crate::diagnostics::Diagnostics;
-use crate::syntax::impl_block::ImplBlock;
+use crate::syntax::impl_block::{ImplBlock, ImplItem};
 use crate::syntax::options::{self, ValueOptions};
 use crate::syntax::{attributes, item};
 use crate::word::Word;
@@ -53,7 +53,14 @@ pub(crate) struct ValueImpl {
 impl ValueImpl {
     pub(crate) fn read(options: TokenStream, tokens: &TokenStream, diagnostics: &mut Diagnostics) -> Option<Self> {
         let options: ValueOptions = options::read(Word::ValueObject, options, diagnostics);
-        let block = item::inherent_impl(Word::ValueObject, tokens, diagnostics)?;
+        let mut block = item::inherent_impl(Word::ValueObject, tokens, diagnostics)?;
+        for item in &mut block.items {
+            if let ImplItem::Function(function) = item
+                && function.sig.ident == "validate"
+            {
+                function.allow_its_shape();
+            }
+        }
         if let Some(span) = options.validate.0 {
             diagnostics.error_at(span, &crate::diagnostics::texts::validate_on_impl());
         }

@@ -42,6 +42,20 @@ impl Function {
         self.sig.receiver()
     }
 
+    /// Silences lints about what the word demands: a command comes by value, an apply function has `&mut self` even where it
+    /// changes nothing, a free handler is async even where it does not wait.
+    pub(crate) fn allow_its_shape(&mut self) {
+        self.attrs.push(syn::parse_quote! {
+            #[allow(
+                clippy::needless_pass_by_value,
+                clippy::trivially_copy_pass_by_ref,
+                clippy::unnecessary_wraps,
+                clippy::unused_async,
+                clippy::unused_self
+            )]
+        });
+    }
+
     /// The parameters after `self`.
     pub(crate) fn parameters(&self) -> Vec<&PatType> {
         let inputs = self.sig.inputs.iter();

@@ -7,7 +7,7 @@ use super::Aggregate;
 /// What a command handler may return: a listed event, a tuple, `Vec` or array of events, an `Option` of those (nothing
 /// to do), or a `Result` of any of them with the domain's own error.
 ///
-/// Implemented by [`#[aggregate]`](crate::aggregate) for each listed event and for the generated enum.
+/// Implemented by [`#[aggregate]`](macro@crate::aggregate) for each listed event and for the generated enum.
 #[diagnostic::on_unimplemented(
     message = "a command handler of `{A}` cannot return `{Self}`",
     label = "not events of `{A}`",

@@ -1,6 +1,6 @@
 //! Aggregates: the state that decides, folded from its own events.
 //!
-//! An aggregate is declared with [`#[aggregate]`](crate::aggregate) on its struct and on its impl blocks; this module
+//! An aggregate is declared with [`#[aggregate]`](macro@crate::aggregate) on its struct and on its impl blocks; this module
 //! holds what the attributes generate against.
 
 mod events;
@@ -18,7 +18,7 @@ pub use root::{CannotApply, Existing, New, RecordError, Root, RootArg};
 pub use snapshot::SnapshotPolicy;
 
 /// Decides over commands, from a state that is folded from its own events. Implemented by
-/// [`#[aggregate]`](crate::aggregate) on a struct.
+/// [`#[aggregate]`](macro@crate::aggregate) on a struct.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an aggregate",
     label = "not an aggregate",
@@ -63,7 +63,7 @@ pub trait AggregateId: Display + FromStr<Err: Display> + Clone + Eq + Hash + Deb
 #[diagnostic::do_not_recommend]
 impl<T> AggregateId for T where T: Display + FromStr<Err: Display> + Clone + Eq + Hash + Debug + Send + Sync + 'static {}
 
-/// Applies one kind of event. Implemented by `#[apply]` on a function of an [`#[aggregate]`](crate::aggregate) impl.
+/// Applies one kind of event. Implemented by `#[apply]` on a function of an [`#[aggregate]`](macro@crate::aggregate) impl.
 #[diagnostic::on_unimplemented(
     message = "aggregate `{Self}` has no apply function for event `{E}`",
     label = "no `#[apply]` function takes `&{E}`",
@@ -81,7 +81,7 @@ pub trait Apply<E>: Sized {
     fn apply(state: Option<&mut Self>, event: &E) -> Result<Option<Self>, CannotApply>;
 }
 
-/// Says that an aggregate lists an event. Implemented by [`#[aggregate]`](crate::aggregate) for each name in `events(..)`.
+/// Says that an aggregate lists an event. Implemented by [`#[aggregate]`](macro@crate::aggregate) for each name in `events(..)`.
 #[diagnostic::on_unimplemented(
     message = "event `{Self}` is not declared by aggregate `{A}`",
     label = "unknown event of `{A}`",

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::event::{HasShape, Shape};
 
-/// How an aggregate's state is stored. Made by `snapshot(every = N)` of [`#[aggregate]`](crate::aggregate).
+/// How an aggregate's state is stored. Made by `snapshot(every = N)` of [`#[aggregate]`](macro@crate::aggregate).
 ///
 /// A snapshot carries a fingerprint of the state's shape and `version`. One that does not fit the program's is ignored and
 /// the state is folded from the events again; nothing is ever defaulted.

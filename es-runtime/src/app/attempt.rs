@@ -174,6 +174,7 @@ where
             stream: self.stream.clone(),
             metadata: Arc::clone(&self.metadata),
             ids: Arc::clone(&self.engine.ids),
+            key: self.options.key.as_deref().map(Arc::from),
         };
         let now = context.now;
         let unexpected = self.options.expected.filter(|expected| *expected != version);

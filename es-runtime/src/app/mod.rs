@@ -1,6 +1,18 @@
 //! The application: a domain on a store.
 //!
-//! [`App`] is what a program holds: it dispatches commands and reads what they left.
+//! [`App`] is what a program holds. It is cheap to clone and may be used from any task.
+//!
+//! | to | use |
+//! |---|---|
+//! | build one | [`App::builder`]: dependencies, layers, clock, [`Limits`] |
+//! | change something | [`App::dispatch`], with [`DispatchOptions`]; the answer is a [`Receipt`] |
+//! | import | [`App::dispatch_all`] |
+//! | serve HTTP, brokers, tools | [`App::dispatch_json`] and [`App::dispatch_json_slice`] |
+//! | look at one aggregate | [`App::load`], [`App::history`] |
+//! | read or follow everything | [`App::events`] |
+//! | find the aggregate of a foreign id | [`App::identify`], [`App::identity`] |
+//! | end | [`App::shutdown`] |
+//! | show the domain to people | [`Domain::describe`], [`Domain::map`] |
 
 mod attempt;
 mod builder;

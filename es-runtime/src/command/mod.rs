@@ -1,6 +1,6 @@
 //! Commands: what a caller wants to happen to one aggregate.
 //!
-//! A command is declared with [`#[command]`](crate::command); this module holds what the attribute generates against.
+//! A command is declared with [`#[command]`](macro@crate::command); this module holds what the attribute generates against.
 
 mod validation;
 
@@ -12,7 +12,7 @@ use crate::handler::{HandlerDescriptor, Handles};
 
 pub use validation::{FieldError, ValidationErrors};
 
-/// Asks one aggregate to do something. Implemented by [`#[command]`](crate::command).
+/// Asks one aggregate to do something. Implemented by [`#[command]`](macro@crate::command).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a command",
     label = "not a command",

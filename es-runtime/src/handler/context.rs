@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::event::{CorrelationId, Metadata, StreamId};
+use crate::event::{CommandId, CorrelationId, Metadata, StreamId};
 
 /// What a handler may know beside its command and the state: the time, who acts, and new ids.
 ///
@@ -18,6 +18,7 @@ pub struct Context {
     pub(crate) stream: StreamId,
     pub(crate) metadata: Arc<Metadata>,
     pub(crate) ids: Arc<dyn IdSource>,
+    pub(crate) key: Option<Arc<str>>,
 }
 
 impl Context {
@@ -43,6 +44,19 @@ impl Context {
     #[must_use]
     pub fn correlation(&self) -> Option<CorrelationId> {
         self.metadata.correlation
+    }
+
+    /// Gives the id of this dispatch. It stays the same when the command is decided again, and is another one when the
+    /// caller dispatches again.
+    #[must_use]
+    pub fn command_id(&self) -> Option<CommandId> {
+        self.metadata.command_id
+    }
+
+    /// Gives the caller's idempotency key, if there is one: what a payment service, say, should be given in its turn.
+    #[must_use]
+    pub fn idempotency_key(&self) -> Option<&str> {
+        self.key.as_deref()
     }
 
     /// Gives the metadata that will be stored with the events.

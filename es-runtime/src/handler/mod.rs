@@ -44,7 +44,7 @@ pub trait Handles<C>: Aggregate {
 pub type Handled<A, O, E> = (Root<A>, Result<O, Rejection<E>>);
 
 /// Decides over a command from the state alone. Implemented by `#[command_handler]` on a function of an
-/// [`#[aggregate]`](crate::aggregate) impl.
+/// [`#[aggregate]`](macro@crate::aggregate) impl.
 #[diagnostic::on_unimplemented(
     message = "aggregate `{Self}` has no pure handler for command `{C}`",
     label = "nothing in an `#[aggregate] impl` handles this command",

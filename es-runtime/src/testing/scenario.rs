@@ -111,6 +111,7 @@ impl<A: Aggregate> Given<A> {
             stream: A::stream(command.id()).with_tenant(self.tenant),
             metadata: Arc::new(self.metadata),
             ids: Arc::new(SequentialIds::default()),
+            key: None,
         };
         let mut root = Root::new(command.id().clone(), self.state, self.version, context);
         let decided = catch_unwind(AssertUnwindSafe(|| root.handle(command)));

@@ -8,7 +8,6 @@ use es_runtime::prelude::*;
 use es_runtime::store::Store;
 use futures_util::{StreamExt as _, stream};
 use indicatif::ProgressBar;
-use tokio::task::unconstrained;
 
 use crate::command::{CancelFlight, RecordArrival, RecordDeparture, ScheduleFlight};
 use crate::rows::{self, Row, RowError};
@@ -34,7 +33,7 @@ impl Tally {
         self.done + self.repeated + self.skipped + self.refused.values().sum::<u64>()
     }
 
-    fn refuse(&mut self, reason: impl ToString) {
+    fn refuse(&mut self, reason: &impl ToString) {
         *self.refused.entry(reason.to_string()).or_default() += 1;
     }
 }
@@ -90,13 +89,11 @@ where
     let commands = stream::iter(rows.flat_map(commands));
     let mut outcomes = app.dispatch_all(commands).in_flight(in_flight).idempotency_key(key);
     let mut tally = Tally::default();
-    // A row's commands must be decided in its order. When a task has worked long enough tokio makes it yield, and wakes
-    // what it then polls again in the reverse order; this import is a task of its own and may go on.
-    while let Some(imported) = unconstrained(outcomes.next()).await {
+    while let Some(imported) = outcomes.next().await {
         match imported.outcome {
             Ok(receipt) if receipt.replayed() => tally.repeated += 1,
             Ok(_) => tally.done += 1,
-            Err(DispatchError::Domain(rule)) => tally.refuse(rule),
+            Err(DispatchError::Domain(rule)) => tally.refuse(&rule),
             Err(DispatchError::NotFound { .. }) => tally.skipped += 1,
             Err(error) => return Err(Error::Dispatch(error)),
         }

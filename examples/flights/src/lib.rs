@@ -1,8 +1,8 @@
 //! Airline operations on real data: command → handler → aggregate → event → store.
 //!
-//! [`command`]s are handed to the [`handler`]s of one [`aggregate`], a flight, which decide which [`event`]s are stored.
-//! [`rows`] reads a CSV file of flights, [`import`] turns its rows into commands, and [`verify`] compares what the events
-//! say afterwards with what the file knows itself.
+//! [Commands](mod@command) are handed to the [handlers](handler) of one [aggregate](mod@aggregate), a flight, which decide
+//! which [events](event) are stored. [`rows`] reads a CSV file of flights, [`import`] turns its rows into commands, and
+//! [`verify`] compares what the events say afterwards with what the file knows itself.
 
 pub mod aggregate;
 pub mod command;

@@ -32,7 +32,8 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { survey, tally, verification, took } = self;
-        let mut line = |name: &str, count: u64, text: &str| writeln!(f, "{name:<18}{:>11}  {text}", HumanCount(count).to_string());
+        let mut line =
+            |name: &str, count: u64, text: &str| writeln!(f, "{name:<18}{:>11}  {text}", HumanCount(count).to_string());
         line("rows", survey.rows, "")?;
         let dispatched = format!("{} new, {} done before", HumanCount(tally.done), HumanCount(tally.repeated));
         line("commands", tally.commands(), &dispatched)?;

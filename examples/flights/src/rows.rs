@@ -135,9 +135,12 @@ fn refused(error: csv::Error, columns: &csv::StringRecord) -> RowError {
                 DeserializeErrorKind::Message(text) => text.clone(),
                 other => other.to_string(),
             };
-            RowError::Unreadable(format!("column `{}`: {reason}", column.unwrap_or("?")))
+            // The column is known where a number is wrong; the domain's values say themselves what they are not.
+            RowError::Unreadable(column.map_or(reason.clone(), |column| format!("column `{column}`: {reason}")))
         }
-        ErrorKind::UnequalLengths { .. } => RowError::Unreadable("another number of columns than the header".to_owned()),
+        ErrorKind::UnequalLengths { .. } => {
+            RowError::Unreadable("another number of columns than the header".to_owned())
+        }
         ErrorKind::Utf8 { .. } => RowError::Unreadable("not UTF-8".to_owned()),
         _ => RowError::File(error),
     }

@@ -94,6 +94,7 @@ pub struct ClockTime(u16);
 
 #[value_object]
 impl ClockTime {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "`validate` takes a reference, for all values")]
     fn validate(&self) -> Result<(), NotAValue> {
         if i32::from(self.0) < DAY { Ok(()) } else { Err(NotAValue::ClockTime(self.0)) }
     }

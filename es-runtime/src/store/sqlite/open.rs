@@ -28,6 +28,10 @@ pub(super) struct Place {
     durability: Durability,
     pub(super) busy_timeout: Duration,
     max_pages: Option<u32>,
+    /// In KiB, for the writer and for each reader.
+    writer_cache: u64,
+    reader_cache: u64,
+    memory_map: u64,
 }
 
 impl Place {
@@ -41,6 +45,9 @@ impl Place {
             durability: options.durability,
             busy_timeout: options.busy_timeout,
             max_pages: pages.map(|pages| pages.clamp(1, u32::MAX - 1)),
+            writer_cache: (options.page_cache_bytes / 3 * 2 / 1_024).max(1),
+            reader_cache: (options.page_cache_bytes / 3 / 1_024 / options.readers.max(1) as u64).max(1),
+            memory_map: options.memory_map_bytes,
         }
     }
 
@@ -48,7 +55,8 @@ impl Place {
         self.path.is_none()
     }
 
-    fn base(&self) -> SqliteConnectOptions {
+    /// `cache`: in KiB, which SQLite wants as a negative number.
+    fn base(&self, cache: u64) -> SqliteConnectOptions {
         let options = match &self.path {
             Some(path) => SqliteConnectOptions::new().filename(path),
             None => SqliteConnectOptions::new().filename(":memory:"),
@@ -57,13 +65,13 @@ impl Place {
             .busy_timeout(self.busy_timeout)
             // The log has no foreign keys: its writer assigns the numbers.
             .foreign_keys(false)
-            .pragma("cache_size", "-65536")
+            .pragma("cache_size", format!("-{cache}"))
             .disable_statement_logging()
     }
 
     /// Connects for writing. `create` makes the file where there is none; a writer that reconnects must not.
     pub(super) async fn connect_writer(&self, create: bool) -> Result<SqliteConnection, sqlx::Error> {
-        let mut options = self.base().create_if_missing(create).synchronous(match self.durability {
+        let mut options = self.base(self.writer_cache).create_if_missing(create).synchronous(match self.durability {
             Durability::PowerLoss => SqliteSynchronous::Full,
             Durability::ProcessCrash => SqliteSynchronous::Normal,
         });
@@ -86,7 +94,7 @@ impl Place {
 
     /// Connects for reading.
     pub(super) async fn connect_reader(&self) -> Result<SqliteConnection, sqlx::Error> {
-        self.base().read_only(true).pragma("mmap_size", "1073741824").connect().await
+        self.base(self.reader_cache).read_only(true).pragma("mmap_size", self.memory_map.to_string()).connect().await
     }
 
     /// Opens the database for the first time: connects, waits out other processes that do the same, updates the tables.
@@ -170,4 +178,28 @@ async fn applied(connection: &mut SqliteConnection) -> Result<Vec<(i64, Vec<u8>)
     sqlx::query_as("SELECT version, checksum FROM _es_migrations WHERE success ORDER BY version")
         .fetch_all(connection)
         .await
+}
+
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "tests are assertions")]
+mod tests {
+    use super::*;
+
+    async fn synchronous(options: &SqliteOptions) -> (i64, String) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = Place::new(Some(&folder.path().join("es.db")), options);
+        let mut writer = place.connect_writer(true).await.expect("a connection");
+        let synchronous = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut writer).await.expect("a number");
+        let journal = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut writer).await.expect("a mode");
+        writer.close().await.expect("closed");
+        (synchronous, journal)
+    }
+
+    #[tokio::test]
+    async fn every_commit_is_flushed_unless_it_is_asked_otherwise() {
+        let flushed = 2;
+        assert_eq!(synchronous(&SqliteOptions::default()).await, (flushed, "wal".to_owned()));
+        let lower = SqliteOptions::default().durability(Durability::ProcessCrash);
+        assert_eq!(synchronous(&lower).await, (1, "wal".to_owned()));
+    }
 }

@@ -41,6 +41,8 @@ pub struct SqliteOptions {
     pub(super) sole_owner: bool,
     pub(super) cached_streams: usize,
     pub(super) max_file_bytes: Option<u64>,
+    pub(super) page_cache_bytes: u64,
+    pub(super) memory_map_bytes: u64,
 }
 
 /// How much may share one durable commit.
@@ -63,6 +65,8 @@ impl Default for SqliteOptions {
             sole_owner: false,
             cached_streams: 100_000,
             max_file_bytes: None,
+            page_cache_bytes: 96 << 20,
+            memory_map_bytes: 0,
         }
     }
 }
@@ -132,6 +136,22 @@ impl SqliteOptions {
     #[must_use]
     pub const fn max_file_bytes(mut self, bytes: u64) -> Self {
         self.max_file_bytes = Some(bytes);
+        self
+    }
+
+    /// Sets how many bytes of the file's pages the connections keep in memory altogether: two thirds are the writer's, the
+    /// readers share the rest. Default: 96 MiB.
+    #[must_use]
+    pub const fn page_cache_bytes(mut self, bytes: u64) -> Self {
+        self.page_cache_bytes = bytes;
+        self
+    }
+
+    /// Sets how many bytes of the file each reader maps into memory. Loading scattered streams gets faster; what is mapped
+    /// counts as resident memory, once for each reader, although the system can take it back. Default: 0.
+    #[must_use]
+    pub const fn memory_map_bytes(mut self, bytes: u64) -> Self {
+        self.memory_map_bytes = bytes;
         self
     }
 

@@ -1,0 +1,84 @@
+// What is configured away is away for the generated code too.
+#![deny(warnings)]
+use es_runtime::prelude::*;
+
+#[domain_event]
+pub struct Opened {
+    #[cfg(any())]
+    #[claim("owner")]
+    pub owner: Missing,
+    #[cfg(all())]
+    pub name: String,
+}
+
+#[value_object]
+pub struct Money {
+    cents: i64,
+    #[cfg(any())]
+    currency: Missing,
+}
+
+#[command(aggregate = Account)]
+pub struct Open {
+    #[id]
+    pub account: Uuid,
+    #[cfg(any())]
+    pub owner: Missing,
+}
+
+#[cfg(any())]
+#[command(aggregate = Account)]
+pub struct Close {
+    #[id]
+    pub account: Uuid,
+}
+
+#[aggregate(name = "account", id = Uuid, events(
+    Opened,
+    #[cfg(any())]
+    Closed,
+))]
+pub struct Account {
+    #[cfg(any())]
+    owner: Missing,
+}
+
+#[aggregate]
+impl Account {
+    #[apply]
+    fn opened(_: &Opened) -> Self {
+        Self {}
+    }
+
+    #[cfg(any())]
+    #[apply]
+    fn closed(&mut self, _: &Closed) {}
+
+    #[command_handler]
+    fn open(_: Open) -> Opened {
+        Opened { name: String::new() }
+    }
+
+    #[cfg(any())]
+    #[command_handler]
+    fn close(&self, _: Close) -> Closed {
+        Closed
+    }
+}
+
+#[cfg(any())]
+#[command_handler]
+async fn close(_: Close, account: &mut Existing<Account>) -> Result<(), RecordError> {
+    account.record(Closed)
+}
+
+domain! {
+    pub Bank = "bank";
+    aggregates: [Account, #[cfg(any())] Card];
+    commands: [Open, #[cfg(any())] Close];
+    domains: [#[cfg(any())] Cards];
+}
+
+fn main() {
+    assert_eq!(Money::new(1).cents(), &1);
+}
