@@ -107,7 +107,7 @@ fn measures(goals: &[&Goal], alone: bool) -> Vec<Measure> {
     measures
 }
 
-/// Measures everything in turns. Each round begins with another one.
+/// Measures everything in turns. Each round begins with another one, and goes the other way round.
 async fn measure_all(measures: &[Measure], rounds: usize, env: &Env, folder: &tempfile::TempDir) -> Result<Results> {
     let mut samples: Vec<_> = measures.iter().map(|measure| (*measure, Vec::new())).collect();
     let mut flushes = Vec::new();
@@ -118,6 +118,8 @@ async fn measure_all(measures: &[Measure], rounds: usize, env: &Env, folder: &te
     for round in 0..rounds {
         flushes.push(flush::measure(folder.path())?);
         for place in 0..samples.len() {
+            // Every other round backwards, so that each has other neighbours: a disk remembers who used it before.
+            let place = if round % 2 == 0 { place } else { samples.len() - 1 - place };
             let at = (place + round) % samples.len();
             let (measure, rounds) = &mut samples[at];
             bar.set_message(format!("{measure:?}"));
