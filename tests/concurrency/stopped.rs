@@ -212,8 +212,10 @@ async fn the_reader_of_an_import_may_dispatch() {
     let bank = bank(SqliteStore::open(folder.path().join("es.db")).await.unwrap()).await;
     let account = Uuid::now_v7();
     bank.dispatch(Open { account, owner: "ann".into() }).await.unwrap();
-    let deposits = futures_util::stream::iter((0..50).map(move |_| Deposit::of(account, 1)));
-    let mut import = bank.dispatch_all(deposits).in_flight(8);
+    bank.dispatch(Deposit::of(account, 1_000)).await.unwrap();
+    // Each of these keeps its turn until it is durable: most of those in flight wait in the line.
+    let payments = futures_util::stream::iter((0..50).map(move |_| PayOut { account, cents: 1 }));
+    let mut import = bank.dispatch_all(payments).in_flight(8);
     let work = async {
         while let Some(imported) = import.next().await {
             imported.outcome.unwrap();
@@ -221,7 +223,43 @@ async fn the_reader_of_an_import_may_dispatch() {
         }
     };
     tokio::time::timeout(Duration::from_mins(1), work).await.expect("nobody waits for the other");
-    assert_eq!(bank.load::<Account>(account).await.unwrap().version(), 101);
+    assert_eq!(bank.load::<Account>(account).await.unwrap().version(), 102);
+}
+
+/// The same on SQLite, where loading, handing over and the answer are waited for one by one, with others behind.
+#[tokio::test]
+async fn a_dispatch_dropped_at_any_poll_on_sqlite_leaves_all_or_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path().join("es.db")).await.unwrap();
+    let account = Uuid::now_v7();
+    let (mut stored, mut gone) = (0, 0);
+    bank(store.clone()).await.dispatch(Open { account, owner: "ann".into() }).await.unwrap();
+    for round in 0..120_usize {
+        // A new application now and then: its cache is empty, so loading is among the polls.
+        let bank = bank(store.clone()).await;
+        let before = bank.load::<Account>(account).await.unwrap();
+        let mut dropped = Box::pin(bank.dispatch(Deposit::of(account, 1)).into_future());
+        let mut behind = Box::pin(bank.dispatch(Deposit::of(account, 1_000)).into_future());
+        let mut finished = false;
+        for _ in 0..round % 12 {
+            finished = futures_util::poll!(&mut dropped).is_ready();
+            if finished {
+                break;
+            }
+            let _ = futures_util::poll!(&mut behind);
+            tokio::task::yield_now().await;
+        }
+        drop(dropped);
+        behind.await.unwrap();
+        let after = bank.load::<Account>(account).await.unwrap();
+        let events = after.version().get() - before.version().get();
+        let cents = after.state().unwrap().balance() - before.state().unwrap().balance();
+        assert!((events, cents) == (2, 1_001) || (events, cents) == (1, 1_000) && !finished, "{events} {cents}");
+        stored += u32::from(events == 2);
+        gone += u32::from(events == 1);
+        bank.dispatch(Deposit::of(account, 1)).expect_version(after.version()).await.unwrap();
+    }
+    assert!(stored > 0 && gone > 0, "dropped before and after the store had it: {gone}, {stored}");
 }
 
 #[tokio::test]

@@ -91,6 +91,8 @@ struct Shared {
     head: Arc<watch::Sender<GlobalPosition>>,
     stream_names: Cache<i64, StreamId>,
     poll: Option<Duration>,
+    /// Changes no more once the writer has ended and its connection is closed.
+    writing: watch::Receiver<()>,
 }
 
 impl fmt::Debug for SqliteStore {
@@ -149,17 +151,23 @@ impl SqliteStore {
             Readers::of_file(place.clone(), options.readers)
         };
         let poll = (!place.is_in_memory() && !options.sole_owner).then_some(POLL);
+        let (ended, writing) = watch::channel(());
         let shared = Shared {
             readers,
             head: Arc::clone(&head),
             stream_names: Cache::new(options.cached_streams),
             place: place.clone(),
             poll,
+            writing,
         };
         let (queue, work) = mpsc::channel(options.queue);
         // The writer: one task for everything that writes, so that groups form and nobody waits for SQLite's lock. It holds no
         // handle to the store, so it ends when the last one is dropped.
-        tokio::spawn(Writer::new(place, &options, connection, head, work).run());
+        let writer = Writer::new(place, &options, connection, head, work);
+        tokio::spawn(async move {
+            writer.run().await;
+            drop(ended);
+        });
         Ok(Self { queue, shared: Arc::new(shared) })
     }
 
@@ -249,12 +257,14 @@ impl EventStore for SqliteStore {
 
     async fn close(&self) {
         let (closed, waiting) = oneshot::channel();
-        // A store that is closed already has no writer to ask.
         if self.queue.send(Work::Close(closed)).await.is_ok() {
             // The readers first: the last connection moves the write-ahead log into the file, and only a writer can.
             self.shared.readers.close().await;
             let _gone_either_way = waiting.await;
         }
+        // Also where somebody else is closing it: everything is in the file when this returns.
+        let mut writing = self.shared.writing.clone();
+        while writing.changed().await.is_ok() {}
     }
 }
 
