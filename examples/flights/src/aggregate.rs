@@ -50,7 +50,6 @@ impl Flight {
     }
 
     #[apply]
-    #[allow(clippy::unused_self, reason = "being late decides nothing")]
     fn delayed(&mut self, _: &FlightDelayed) {}
 
     #[apply]

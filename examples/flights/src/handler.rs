@@ -37,7 +37,6 @@ pub enum FlightError {
 }
 
 #[aggregate]
-#[allow(clippy::needless_pass_by_value, reason = "a handler takes its command whole")]
 impl Flight {
     #[command_handler]
     fn schedule(command: ScheduleFlight) -> Result<FlightScheduled, FlightError> {
