@@ -1,6 +1,8 @@
 //! Aggregates: applying, and events seen without their types.
 
+use std::any::Any;
 use std::convert::Infallible;
+use std::fmt::{Debug, Formatter};
 
 use crate::aggregate::{Aggregate, CannotApply, EventOf};
 use crate::event::{Claim, DomainEvent};
@@ -48,7 +50,8 @@ pub fn apply_change<A: Aggregate, E>(
 pub const fn require_listed<E: EventOf<A>, A: Aggregate>() {}
 
 /// An event whose type is not known.
-pub trait ErasedEvent {
+pub trait ErasedEvent: Any + Debug {
+    fn same(&self, other: &dyn ErasedEvent) -> bool;
     fn name(&self) -> &'static str;
     fn schema_version(&self) -> u32;
     fn encode(&self, into: &mut Vec<u8>) -> Result<(), serde_json::Error>;
@@ -56,6 +59,10 @@ pub trait ErasedEvent {
 }
 #[diagnostic::do_not_recommend]
 impl<E: DomainEvent> ErasedEvent for E {
+    fn same(&self, other: &dyn ErasedEvent) -> bool {
+        let other: &dyn Any = other;
+        other.downcast_ref::<E>() == Some(self)
+    }
     fn name(&self) -> &'static str {
         E::NAME
     }
@@ -72,7 +79,31 @@ impl<E: DomainEvent> ErasedEvent for E {
 
 /// The generated enum of an aggregate's events, seen as the event inside.
 pub trait AnyOf {
-    fn inner(&self) -> &dyn ErasedEvent;
+    fn inner(&self) -> (&'static str, &dyn ErasedEvent);
+}
+
+/// Compares two events of an aggregate.
+pub fn same_event<E: AnyOf>(one: &E, other: &E) -> bool {
+    one.inner().1.same(other.inner().1)
+}
+
+/// Writes an event of an aggregate as a derive would.
+///
+/// # Errors
+///
+/// What the formatter says.
+pub fn debug_event<E: AnyOf>(event: &E, f: &mut Formatter<'_>) -> std::fmt::Result {
+    let (variant, event) = event.inner();
+    debug_variant(variant, &event, f)
+}
+
+/// Writes a variant of one field as a derive would.
+///
+/// # Errors
+///
+/// What the formatter says.
+pub fn debug_variant(variant: &str, inside: &dyn Debug, f: &mut Formatter<'_>) -> std::fmt::Result {
+    f.debug_tuple(variant).field(inside).finish()
 }
 
 /// Adds one event to those a handler decided.

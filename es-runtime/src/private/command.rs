@@ -1,10 +1,12 @@
 //! Commands.
 
+use std::fmt::Debug;
+
 use crate::command::ValidationErrors;
 
 /// What a command needs beside its own traits.
-pub trait Sendable: Clone + Send + Sync + 'static {}
-impl<T: Clone + Send + Sync + 'static> Sendable for T {}
+pub trait Sendable: Clone + Debug + Send + Sync + 'static {}
+impl<T: Clone + Debug + Send + Sync + 'static> Sendable for T {}
 
 /// Runs the `garde` rules of a command.
 pub fn validate<C>(command: &C) -> Result<(), ValidationErrors>

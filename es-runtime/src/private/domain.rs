@@ -1,12 +1,17 @@
 //! Domains: decoding, and names that are unique.
 
-use crate::aggregate::Aggregate;
-use crate::app::domain::Here;
-use crate::app::{CommandOf, Domain, DomainTable};
+use crate::aggregate::{Aggregate, AggregateDescriptor};
+use crate::app::{Domain, DomainTable};
 use crate::event::{AnyEvent, DecodeError, Recorded};
 
 use super::event::unknown_event;
 use super::text::{same_text, stop};
+
+/// Describes an aggregate of a domain.
+#[must_use]
+pub const fn aggregate(parts: AggregateDescriptor, type_name: &'static str) -> AggregateDescriptor {
+    AggregateDescriptor { type_name, ..parts }
+}
 
 /// Decodes a recorded event of aggregate `A`; `None` where it is of another aggregate.
 pub fn decode_of<A: Aggregate, E>(
@@ -30,16 +35,6 @@ pub fn decode_part<D: crate::app::Domain, E>(
 #[cold]
 pub fn unknown_aggregate(event: &Recorded<AnyEvent>) -> DecodeError {
     event.place(unknown_event(&event.event().name))
-}
-
-/// A domain and the enum of its commands.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a domain",
-    label = "not a domain",
-    note = "declare it with `domain! {{ pub {Self} = \"…\"; … }}`"
-)]
-pub trait HasCommands: Domain {
-    type Command: CommandOf<Self, Here>;
 }
 
 /// What the marker constants are where a listed type has none: other errors speak then.
