@@ -90,7 +90,7 @@
 extern crate self as es_runtime;
 
 #[doc(hidden)]
-#[path = "private.rs"]
+#[path = "private/mod.rs"]
 pub mod __private;
 pub mod aggregate;
 pub mod app;

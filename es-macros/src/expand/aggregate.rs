@@ -76,7 +76,6 @@ fn enumeration(aggregate: &Aggregate, events: &[&Listed]) -> TokenStream {
     let text = format!("An event of [`{name}`].");
     quote! {
         #[doc = #text]
-        #[derive(::core::fmt::Debug, ::core::clone::Clone, ::core::cmp::PartialEq)]
         #[allow(clippy::large_enum_variant, private_interfaces)]
         #vis enum #ident {
             #(#variants),*
@@ -131,8 +130,14 @@ fn union(aggregate: &Aggregate, events: &[&Listed]) -> TokenStream {
     let event = &aggregate.event;
     let arms = events.iter().map(|listed| {
         let Listed { cfgs, path, variant, .. } = listed;
-        quote_spanned!(at(listed.span)=> #(#cfgs)* Self::#variant(event) => __es::Event::<#path>::erase(event))
+        let text = variant.unraw().to_string();
+        quote_spanned!(at(listed.span)=> #(#cfgs)* Self::#variant(event) => __es::Event::<#path>::erase(#text, event))
     });
+    let clones = events.iter().map(|listed| {
+        let Listed { cfgs, path, variant, .. } = listed;
+        quote_spanned!(at(listed.span)=> #(#cfgs)* Self::#variant(event) => Self::#variant(__es::Event::<#path>::cloned(event)))
+    });
+    let clones = if events.is_empty() { quote!(_ => __es::broken()) } else { quote!(#(#clones),*) };
     let arms = if events.is_empty() { quote!(_ => __es::broken()) } else { quote!(#(#arms),*) };
     let decode = events.iter().map(|listed| {
         let Listed { cfgs, path, variant, .. } = listed;
@@ -145,23 +150,41 @@ fn union(aggregate: &Aggregate, events: &[&Listed]) -> TokenStream {
     quote! {
         #[automatically_derived]
         impl __es::AnyOf for #event {
-            fn inner(&self) -> &dyn __es::ErasedEvent {
+            fn inner(&self) -> (&'static str, &dyn __es::ErasedEvent) {
                 match self { #arms }
+            }
+        }
+        #[automatically_derived]
+        impl ::core::fmt::Debug for #event {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                __es::debug_event(self, f)
+            }
+        }
+        #[automatically_derived]
+        impl ::core::clone::Clone for #event {
+            fn clone(&self) -> Self {
+                match self { #clones }
+            }
+        }
+        #[automatically_derived]
+        impl ::core::cmp::PartialEq for #event {
+            fn eq(&self, other: &Self) -> bool {
+                __es::same_event(self, other)
             }
         }
         #[automatically_derived]
         impl __es::AggregateEvent for #event {
             fn name(&self) -> &'static str {
-                __es::AnyOf::inner(self).name()
+                __es::AnyOf::inner(self).1.name()
             }
             fn schema_version(&self) -> u32 {
-                __es::AnyOf::inner(self).schema_version()
+                __es::AnyOf::inner(self).1.schema_version()
             }
             fn encode(&self, into: &mut __es::Vec<u8>) -> __es::Result<(), __es::serde_json::Error> {
-                __es::AnyOf::inner(self).encode(into)
+                __es::AnyOf::inner(self).1.encode(into)
             }
             fn claims(&self, claims: &mut __es::Vec<__es::Claim>) {
-                __es::AnyOf::inner(self).claims(claims);
+                __es::AnyOf::inner(self).1.claims(claims);
             }
             fn decode(name: &str, version: u32, body: &[u8]) -> __es::Result<Self, __es::DecodeError> {
                 match name {

@@ -2,6 +2,7 @@
 
 use proc_macro2::{Literal, TokenStream};
 use quote::{quote, quote_spanned};
+use syn::ext::IdentExt as _;
 
 use crate::diagnostics::Diagnostics;
 use crate::model::domain::Domain;
@@ -25,9 +26,25 @@ fn render(domain: &Domain, broken: bool) -> TokenStream {
         quote!(#[doc = #text])
     };
     let (event, command) = (event_enum(domain), command_enum(domain));
-    let parts = [own(domain), routes(domain), has(domain), commands(domain), command_of(domain), markers(domain)];
+    let parts = [
+        own(domain),
+        routes(domain),
+        has(domain),
+        commands(domain),
+        values(domain),
+        command_of(domain),
+        markers(domain),
+    ];
     let checks = if broken { TokenStream::new() } else { checks(domain) };
-    let impls = block(runtime, &quote!(#(#parts)* #checks));
+    let impls = block(
+        runtime,
+        &quote! {
+            #[allow(unused_imports)]
+            use __es::{FallbackOfAggregate as _, FallbackOfDomain as _};
+            #(#parts)*
+            #checks
+        },
+    );
     quote! {
         #docs
         #(#attrs)*
@@ -54,7 +71,6 @@ fn event_enum(domain: &Domain) -> TokenStream {
     let text = format!("An event of the domain `{name}`.");
     quote! {
         #[doc = #text]
-        #[derive(::core::fmt::Debug, ::core::clone::Clone, ::core::cmp::PartialEq)]
         #[allow(clippy::large_enum_variant, private_interfaces)]
         #vis enum #event { #(#aggregates,)* #(#parts,)* }
     }
@@ -70,12 +86,11 @@ fn command_enum(domain: &Domain) -> TokenStream {
     let parts = domain.domains.iter().map(|listed| {
         let Listed { cfgs, path, variant, .. } = listed;
         let (docs, span) = (docs(listed, "A command of"), at(listed.span));
-        quote_spanned!(span=> #(#cfgs)* #docs #variant(<#path as #runtime::__private::HasCommands>::Command))
+        quote_spanned!(span=> #(#cfgs)* #docs #variant(<#path as #runtime::app::Domain>::Command))
     });
     let text = format!("A command of the domain `{name}`.");
     quote! {
         #[doc = #text]
-        #[derive(::core::fmt::Debug, ::core::clone::Clone)]
         #[allow(clippy::large_enum_variant, private_interfaces)]
         #vis enum #command { #(#commands,)* #(#parts,)* }
     }
@@ -100,7 +115,7 @@ fn own(domain: &Domain) -> TokenStream {
         let span = at(listed.span);
         quote_spanned! {span=>
             #(#cfgs)*
-            if let __es::Option::Some(decoded) = __es::decode_of::<#path, _>(event, #event::#variant) {
+            if let __es::Option::Some(decoded) = __es::Listed::<#path>::decode(event, #event::#variant) {
                 return decoded;
             }
         }
@@ -110,7 +125,7 @@ fn own(domain: &Domain) -> TokenStream {
         let span = at(listed.span);
         quote_spanned! {span=>
             #(#cfgs)*
-            if let __es::Option::Some(decoded) = __es::decode_part::<#path, _>(event, #event::#variant) {
+            if let __es::Option::Some(decoded) = __es::Inner::<#path>::decode(event, #event::#variant) {
                 return decoded;
             }
         }
@@ -120,6 +135,7 @@ fn own(domain: &Domain) -> TokenStream {
         impl __es::Domain for #ident {
             const TABLE: &'static __es::DomainTable = #table;
             type Event = #event;
+            type Command = #command;
             fn decode(
                 event: &__es::Recorded<__es::AnyEvent>,
             ) -> __es::Result<__es::Recorded<#event>, __es::DecodeError> {
@@ -128,17 +144,13 @@ fn own(domain: &Domain) -> TokenStream {
                 __es::Result::Err(__es::unknown_aggregate(event))
             }
         }
-        #[automatically_derived]
-        impl __es::HasCommands for #ident {
-            type Command = #command;
-        }
     }
 }
 
 fn table(domain: &Domain, name: &str) -> TokenStream {
     let aggregates = domain.aggregates.iter().map(|listed| {
         let (cfgs, path, text) = (&listed.cfgs, &listed.path, listed.type_name());
-        quote_spanned!(at(listed.span)=> #(#cfgs)* __es::AggregateDescriptor::of::<#path>(#text))
+        quote_spanned!(at(listed.span)=> #(#cfgs)* __es::aggregate(__es::Listed::<#path>::PARTS, #text))
     });
     let commands = domain.commands.iter().map(|listed| {
         let (cfgs, path, text) = (&listed.cfgs, &listed.path, listed.type_name());
@@ -146,7 +158,7 @@ fn table(domain: &Domain, name: &str) -> TokenStream {
     });
     let parts = domain.domains.iter().map(|listed| {
         let (cfgs, path) = (&listed.cfgs, &listed.path);
-        quote_spanned!(at(listed.span)=> #(#cfgs)* <#path as __es::Domain>::TABLE)
+        quote_spanned!(at(listed.span)=> #(#cfgs)* __es::Inner::<#path>::TABLE)
     });
     quote! {
         &__es::DomainTable {
@@ -166,7 +178,7 @@ fn routes(domain: &Domain) -> TokenStream {
     });
     let parts = domain.domains.iter().map(|listed| {
         let (cfgs, path) = (&listed.cfgs, &listed.path);
-        quote_spanned!(at(listed.span)=> #(#cfgs)* routes.part::<#path>();)
+        quote_spanned!(at(listed.span)=> #(#cfgs)* __es::Inner::<#path>::route(routes);)
     });
     quote! {
         #[automatically_derived]
@@ -217,7 +229,7 @@ fn commands(domain: &Domain) -> TokenStream {
     });
     let parts = domain.domains.iter().map(|listed| {
         let path = &listed.path;
-        from(command, listed, &quote!(<#path as __es::HasCommands>::Command))
+        from(command, listed, &quote!(<#path as __es::Domain>::Command))
     });
     quote!(#(#commands)* #(#parts)*)
 }
@@ -228,8 +240,74 @@ fn from(command: &proc_macro2::Ident, listed: &Listed, ty: &TokenStream) -> Toke
         #(#cfgs)*
         #[automatically_derived]
         impl __es::From<#ty> for #command {
-            fn from(command: #ty) -> Self {
-                Self::#variant(command)
+            fn from(c: #ty) -> Self {
+                Self::#variant(c)
+            }
+        }
+    }
+}
+
+/// What the enums get by derives elsewhere. Those would repeat every error about a listed type.
+fn values(domain: &Domain) -> TokenStream {
+    let Domain { event, command, .. } = domain;
+    let (mut debug_event, mut clone_event, mut same_event) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut debug_command, mut clone_command) = (Vec::new(), Vec::new());
+    for listed in domain.aggregates.iter().chain(&domain.domains) {
+        let Listed { cfgs, variant, .. } = listed;
+        let (span, text) = (at(listed.span), variant.unraw().to_string());
+        debug_event.push(quote_spanned!(span=> #(#cfgs)* Self::#variant(e) => __es::debug_variant(#text, e, f)));
+        clone_event
+            .push(quote_spanned!(span=> #(#cfgs)* Self::#variant(e) => Self::#variant(::core::clone::Clone::clone(e))));
+        same_event.push(quote_spanned!(span=> #(#cfgs)* (Self::#variant(a), Self::#variant(b)) => a == b));
+    }
+    for listed in &domain.commands {
+        let Listed { cfgs, path, variant, .. } = listed;
+        let (span, text) = (at(listed.span), variant.unraw().to_string());
+        debug_command
+            .push(quote_spanned!(span=> #(#cfgs)* Self::#variant(c) => __es::Route::<#path>::debug(#text, c, f)));
+        clone_command.push(
+            quote_spanned!(span=> #(#cfgs)* Self::#variant(c) => Self::#variant(__es::Route::<#path>::cloned(c))),
+        );
+    }
+    for listed in &domain.domains {
+        let Listed { cfgs, variant, .. } = listed;
+        let (span, text) = (at(listed.span), variant.unraw().to_string());
+        debug_command.push(quote_spanned!(span=> #(#cfgs)* Self::#variant(c) => __es::debug_variant(#text, c, f)));
+        clone_command
+            .push(quote_spanned!(span=> #(#cfgs)* Self::#variant(c) => Self::#variant(::core::clone::Clone::clone(c))));
+    }
+    let (event, command) = (value(event, &debug_event, &clone_event), value(command, &debug_command, &clone_command));
+    let same = &domain.event;
+    quote! {
+        #event
+        #command
+        #[automatically_derived]
+        impl ::core::cmp::PartialEq for #same {
+            #[allow(unreachable_patterns)]
+            fn eq(&self, other: &Self) -> bool {
+                match (self, other) {
+                    #(#same_event,)*
+                    _ => false,
+                }
+            }
+        }
+    }
+}
+
+fn value(ident: &proc_macro2::Ident, debug: &[TokenStream], clone: &[TokenStream]) -> TokenStream {
+    quote! {
+        #[automatically_derived]
+        impl ::core::fmt::Debug for #ident {
+            #[allow(unreachable_patterns, unused_variables)]
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                match self { #(#debug,)* _ => __es::broken() }
+            }
+        }
+        #[automatically_derived]
+        impl ::core::clone::Clone for #ident {
+            #[allow(unreachable_patterns)]
+            fn clone(&self) -> Self {
+                match self { #(#clone,)* _ => __es::broken() }
             }
         }
     }
@@ -240,16 +318,14 @@ fn command_of(domain: &Domain) -> TokenStream {
     let Domain { ident, command, .. } = domain;
     let commands = domain.commands.iter().map(|listed| {
         let Listed { cfgs, path, variant, .. } = listed;
-        quote_spanned!(at(listed.span)=> #(#cfgs)* Self::#variant(command) => __es::Route::<#path>::run(command, context).await)
+        quote_spanned!(at(listed.span)=> #(#cfgs)* Self::#variant(c) => __es::Route::<#path>::run(c, context).await)
     });
     let parts = domain.domains.iter().map(|listed| {
         let Listed { cfgs, path, variant, .. } = listed;
         let span = at(listed.span);
         quote_spanned! {span=>
             #(#cfgs)*
-            Self::#variant(command) => {
-                <<#path as __es::HasCommands>::Command as __es::CommandOf<#path, __es::Here>>::run(command, context).await
-            }
+            Self::#variant(c) => __es::Inner::<#path>::run(c, context).await
         }
     });
     quote! {
@@ -264,7 +340,7 @@ fn command_of(domain: &Domain) -> TokenStream {
             ) -> __es::Outcome<__es::serde_json::Value, __es::AnyDomainError> {
                 match self {
                     #(#commands,)*
-                    #(#parts)*
+                    #(#parts,)*
                 }
             }
         }

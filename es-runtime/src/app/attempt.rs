@@ -481,7 +481,9 @@ fn canonical(value: &Value, write: &mut dyn FnMut(&[u8])) {
         }
         Value::Array(items) => {
             write(b"[");
-            items.iter().for_each(|item| canonical(item, write));
+            for item in items {
+                canonical(item, write);
+            }
             write(b"]");
         }
         // With its quotes, so that a text never looks like a number.

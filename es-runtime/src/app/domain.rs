@@ -21,6 +21,8 @@ pub trait Domain: Sized + 'static {
     const TABLE: &'static DomainTable;
     /// The generated enum of the domain's events.
     type Event: Send + Sync + 'static;
+    /// The generated enum of the domain's commands.
+    type Command: CommandOf<Self>;
 
     /// Decodes a recorded event of one of the domain's aggregates.
     ///

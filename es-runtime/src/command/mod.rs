@@ -4,6 +4,8 @@
 
 mod validation;
 
+use std::fmt::Debug;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -18,7 +20,7 @@ pub use validation::{FieldError, ValidationErrors};
     label = "not a command",
     note = "put `#[command(aggregate = …)]` on `{Self}`"
 )]
-pub trait Command: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
+pub trait Command: Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The aggregate that the command is for.
     type Aggregate: Aggregate;
     /// The command's name.

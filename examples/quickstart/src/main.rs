@@ -5,7 +5,7 @@ use es_runtime::prelude::*;
 #[rustfmt::skip]
 mod bank {
     #![allow(missing_docs, reason = "the names say it; a real domain documents its words")]
-    use super::*;
+    use es_runtime::prelude::*;
 
     #[domain_event] pub struct AccountOpened  { pub owner: String }
     #[domain_event] pub struct MoneyDeposited { pub cents: i64 }

@@ -263,8 +263,8 @@ impl EventStore for SqliteStore {
             let _gone_either_way = waiting.await;
         }
         // Also where somebody else is closing it: everything is in the file when this returns.
-        let mut writing = self.shared.writing.clone();
-        while writing.changed().await.is_ok() {}
+        let mut end = self.shared.writing.clone();
+        while end.changed().await.is_ok() {}
     }
 }
 

@@ -181,7 +181,6 @@ async fn applied(connection: &mut SqliteConnection) -> Result<Vec<(i64, Vec<u8>)
 }
 
 #[cfg(test)]
-#[expect(clippy::expect_used, reason = "tests are assertions")]
 mod tests {
     use super::*;
 

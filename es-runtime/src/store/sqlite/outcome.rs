@@ -156,5 +156,4 @@ async fn overwrite(connection: &mut SqliteConnection) -> Result<(), sqlx::Error>
 }
 
 #[cfg(test)]
-#[expect(clippy::expect_used, reason = "tests are assertions")]
 mod tests;

@@ -1,0 +1,185 @@
+//! Questions about concrete types.
+//!
+//! `Probe::<T>::SHAPE` is the inherent answer where its bound holds, else that of `Fallback`. So one place demands a trait
+//! and says what is missing, and all other places stay silent.
+
+use std::fmt::Formatter;
+use std::future::Future;
+
+use crate::aggregate::{Aggregate, AggregateDescriptor, Apply};
+use crate::app::dispatch::{DispatchContext, Outcome, run_enum};
+use crate::app::route::Routes;
+use crate::app::{CommandOf, Domain, DomainOn, DomainTable};
+use crate::command::Command;
+use crate::error::AnyDomainError;
+use crate::event::{AnyEvent, DecodeError, DomainEvent, HasShape, Recorded, Shape, decode};
+use crate::handler::{DependencyDescriptor, HandlerArg, Handles};
+use crate::store::Store;
+
+use super::aggregate::{ErasedEvent, debug_variant};
+use super::broken;
+use super::domain::{decode_of, decode_part};
+use super::event::LocalTime;
+
+/// Asks about any type.
+pub struct Probe<T: ?Sized>(std::marker::PhantomData<T>);
+impl<T: LocalTime> Probe<T> {
+    pub const IS_LOCAL_TIME: bool = true;
+}
+impl<T: HasShape> Probe<T> {
+    pub const SHAPE: Option<fn() -> &'static Shape> = Some(<T as HasShape>::shape);
+}
+
+/// Asks about an event.
+pub struct Event<E>(std::marker::PhantomData<E>);
+impl<E: DomainEvent> Event<E> {
+    pub const NAME: &'static str = E::NAME;
+    pub const VERSION: u32 = E::VERSION;
+    pub const PARTS: EventParts = (E::NAME, E::VERSION, E::shape);
+    pub const fn erase<'a>(variant: &'static str, event: &'a E) -> (&'static str, &'a dyn ErasedEvent) {
+        (variant, event)
+    }
+    pub fn cloned(event: &E) -> E {
+        event.clone()
+    }
+    pub fn decode(version: u32, body: &[u8]) -> Result<E, DecodeError> {
+        decode(version, body)
+    }
+}
+
+/// Asks what an event does to an aggregate.
+pub struct Fits<A, E>(std::marker::PhantomData<(A, E)>);
+impl<A: Apply<E>, E> Fits<A, E> {
+    pub const CREATES: bool = A::CREATES;
+    pub const CHANGES: bool = !A::CREATES;
+}
+
+/// Asks about a command in a domain's list.
+pub struct Route<C>(std::marker::PhantomData<C>);
+impl<C: Command> Route<C>
+where
+    C::Aggregate: Handles<C>,
+{
+    pub fn route<S: Store>(routes: &mut Routes<S>) {
+        routes.command::<C>();
+    }
+    pub fn cloned(command: &C) -> C {
+        command.clone()
+    }
+    /// # Errors
+    ///
+    /// What the formatter says.
+    pub fn debug(variant: &str, command: &C, f: &mut Formatter<'_>) -> std::fmt::Result {
+        debug_variant(variant, command, f)
+    }
+    pub fn run<S: Store>(
+        command: C,
+        context: DispatchContext<S>,
+    ) -> impl Future<Output = Outcome<serde_json::Value, AnyDomainError>> + Send {
+        run_enum(command, context)
+    }
+}
+
+/// Asks about an aggregate in a domain's list.
+pub struct Listed<A>(std::marker::PhantomData<A>);
+impl<A: Aggregate> Listed<A> {
+    pub const PARTS: AggregateDescriptor = AggregateDescriptor::of::<A>("");
+    /// # Errors
+    ///
+    /// [`DecodeError`] where the stored event does not decode.
+    pub fn decode<E>(event: &Recorded<AnyEvent>, wrap: fn(A::Event) -> E) -> Decoded<E> {
+        decode_of::<A, E>(event, wrap)
+    }
+}
+
+/// Asks about a domain in a domain's list.
+pub struct Inner<D>(std::marker::PhantomData<D>);
+impl<D: Domain> Inner<D> {
+    pub const TABLE: &'static DomainTable = D::TABLE;
+    pub fn decode<E>(event: &Recorded<AnyEvent>, wrap: fn(D::Event) -> E) -> Decoded<E> {
+        decode_part::<D, E>(event, wrap)
+    }
+    pub fn route<S: Store>(routes: &mut Routes<S>)
+    where
+        D: DomainOn<S>,
+    {
+        routes.part::<D>();
+    }
+    pub fn run<S: Store>(
+        command: D::Command,
+        context: DispatchContext<S>,
+    ) -> impl Future<Output = Outcome<serde_json::Value, AnyDomainError>> + Send
+    where
+        D::Command: CommandOf<D, Output = serde_json::Value, Error = AnyDomainError>,
+    {
+        command.run(context)
+    }
+}
+
+/// A recorded event that was decoded, if it is of what was asked.
+pub type Decoded<E> = Option<Result<Recorded<E>, DecodeError>>;
+
+/// Asks about a parameter of a handler.
+pub struct Taken<T>(std::marker::PhantomData<T>);
+impl<T: HandlerArg<'static>> Taken<T> {
+    pub const DEPENDENCY: Option<DependencyDescriptor> = T::DEPENDENCY;
+}
+
+/// An event's name, version and shape.
+pub type EventParts = (&'static str, u32, fn() -> &'static Shape);
+
+/// The answers where a bound does not hold.
+pub trait Fallback: Sized {
+    const IS_LOCAL_TIME: bool = false;
+    const SHAPE: Option<fn() -> &'static Shape> = None;
+    const NAME: &'static str = "";
+    const VERSION: u32 = u32::MAX;
+    const PARTS: EventParts = ("", 0, broken);
+    const CREATES: bool = true;
+    const CHANGES: bool = true;
+    const DEPENDENCY: Option<DependencyDescriptor> = None;
+    fn erase<'a, E>(_: &'static str, _: &'a E) -> (&'static str, &'a dyn ErasedEvent) {
+        broken()
+    }
+    fn cloned<T>(_: &T) -> T {
+        broken()
+    }
+    fn debug<T>(_: &str, _: &T, _: &mut Formatter<'_>) -> std::fmt::Result {
+        broken()
+    }
+    fn decode<E>(_: u32, _: &[u8]) -> Result<E, DecodeError> {
+        broken()
+    }
+    fn route<S: Store>(_: &mut Routes<S>) {}
+    fn run<C, S: Store>(_: C, _: DispatchContext<S>) -> std::future::Ready<Outcome<serde_json::Value, AnyDomainError>> {
+        broken()
+    }
+}
+
+/// The answers where a listed type is no aggregate.
+pub trait FallbackOfAggregate {
+    const PARTS: AggregateDescriptor = AggregateDescriptor { name: "", type_name: "", events: &[], snapshot_every: 0 };
+    fn decode<W, E>(_: &Recorded<AnyEvent>, _: W) -> Decoded<E> {
+        broken()
+    }
+}
+
+/// The answers where a listed type is no domain.
+pub trait FallbackOfDomain {
+    const TABLE: &'static DomainTable = &DomainTable { name: "", aggregates: &[], commands: &[], domains: &[] };
+    fn decode<W, E>(_: &Recorded<AnyEvent>, _: W) -> Decoded<E> {
+        broken()
+    }
+    fn route<S: Store>(_: &mut Routes<S>) {}
+    fn run<C, S: Store>(_: C, _: DispatchContext<S>) -> std::future::Ready<Outcome<serde_json::Value, AnyDomainError>> {
+        broken()
+    }
+}
+
+impl<T> Fallback for Probe<T> {}
+impl<E> Fallback for Event<E> {}
+impl<A, E> Fallback for Fits<A, E> {}
+impl<C> Fallback for Route<C> {}
+impl<A> FallbackOfAggregate for Listed<A> {}
+impl<D> FallbackOfDomain for Inner<D> {}
+impl<T> Fallback for Taken<T> {}
