@@ -1,19 +1,16 @@
 //! One dispatch inside its layers: validation, ledger, retry, load, decide, append.
 
 use std::any::Any;
-use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::BackoffBuilder as _;
-use bytes::Bytes;
 use futures_util::FutureExt as _;
-use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
 use super::dispatch::{ErrorOf, HANDLING, Outcome, OutputOf, Stage};
+use super::encode;
 use super::engine::Engine;
 use super::options::DispatchOptions;
 use super::receipt::Receipt;
@@ -26,8 +23,7 @@ use crate::event::{CommandId, EventId, Metadata, StreamId, Version};
 use crate::handler::{Context, HandlerShape, Handles, Rejection, Scope};
 use crate::private::panic_message;
 use crate::store::{
-    AppendError, Committed, DecisionChain, LedgerEntry, LedgerRecord, NewCommit, NewEvent, NewSnapshot, Store,
-    StoreError,
+    AppendError, Committed, DecisionChain, LedgerEntry, LedgerRecord, NewCommit, NewEvent, Store, StoreError,
 };
 
 pub(crate) struct Attempt<S, C> {
@@ -266,7 +262,7 @@ where
         let mut bytes = before;
         commit.events.reserve_exact(work.recorded.len());
         for event in &work.recorded {
-            let body = self.encode(event)?;
+            let body = encode::event(event, self.engine.limits.payload_bytes)?;
             bytes = replay::grown::<C::Aggregate>(bytes, body.len());
             event.claims(&mut commit.claims);
             commit.events.push(NewEvent {
@@ -278,7 +274,7 @@ where
         }
         commit.ledger = self.ledger_entry(&output)?;
         let version = work.version.after(work.recorded.len() as u64);
-        commit.snapshot = snapshot(state.as_ref(), work.version, version);
+        commit.snapshot = encode::snapshot(state.as_ref(), work.version, version);
         if before.next_power_of_two() != bytes.next_power_of_two() {
             self.engine.cache.reweigh(&self.stream, bytes);
         }
@@ -286,50 +282,13 @@ where
         Ok(Decision { answer: Ok(output), held: Some(held), commit })
     }
 
-    /// Encodes an event into one allocation of the exact size.
-    fn encode(&self, event: &<C::Aggregate as Aggregate>::Event) -> Result<Bytes, Failure<C>> {
-        thread_local! {
-            // Grows to the largest event of the thread and is reused: encoding itself allocates nothing.
-            static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-        }
-        let limit = self.engine.limits.payload_bytes;
-        // Taken, not borrowed: whatever a `Serialize` does, it finds an empty one.
-        let mut scratch = SCRATCH.take();
-        scratch.clear();
-        event.encode(&mut scratch).map_err(|error| not_storable(event.name(), &error.to_string()))?;
-        within(event.name(), scratch.len(), limit)?;
-        let body = Bytes::copy_from_slice(&scratch);
-        SCRATCH.set(scratch);
-        Ok(body)
-    }
-
     fn ledger_entry(&self, output: &OutputOf<C>) -> Result<Option<Box<LedgerEntry>>, Failure<C>> {
         let Some(key) = &self.options.key else {
             return Ok(None);
         };
-        let output = serde_json::to_vec(output).map_err(|error| not_storable("output", &error.to_string()))?;
-        within("output", output.len(), self.engine.limits.payload_bytes)?;
-        let hash = self.hash()?;
-        Ok(Some(Box::new(LedgerEntry {
-            key: key.clone(),
-            command: C::NAME.to_owned(),
-            hash,
-            output: Bytes::from(output),
-        })))
-    }
-
-    /// A hash of the command's name and JSON: the same however its maps are ordered.
-    fn hash(&self) -> Result<[u8; 32], Failure<C>> {
-        let mut hasher = Sha256::new();
-        hasher.update(C::NAME.as_bytes());
-        hasher.update([0]);
-        match serde_json::to_value(&self.command) {
-            Ok(value) => canonical(&value, &mut |bytes| hasher.update(bytes)),
-            // Numbers that a JSON value cannot hold, but a text can.
-            Err(_) => hasher
-                .update(serde_json::to_vec(&self.command).map_err(|error| not_storable(C::NAME, &error.to_string()))?),
-        }
-        Ok(hasher.finalize().into())
+        let output = encode::output(output, self.engine.limits.payload_bytes)?;
+        let hash = encode::hash(&self.command)?;
+        Ok(Some(Box::new(LedgerEntry { key: key.clone(), command: C::NAME.to_owned(), hash, output })))
     }
 
     /// Hands the commit over, lets the next one decide, and waits for what became of it.
@@ -421,7 +380,7 @@ where
     /// Gives the receipt of the first time.
     fn replay(&self, record: &LedgerRecord) -> Outcome<OutputOf<C>, ErrorOf<C>> {
         let key = self.options.key.clone().unwrap_or_default();
-        if record.hash != self.hash()? {
+        if record.hash != encode::hash(&self.command)? {
             return Err(DispatchError::IdempotencyKeyReused { key, command: record.command.clone() });
         }
         self.stage.reach(Stage::DONE);
@@ -435,67 +394,11 @@ where
     }
 }
 
-/// Stores the state when a commit reaches or passes a multiple of the aggregate's `every`.
-fn snapshot<A: Aggregate>(state: Option<&A>, before: Version, after: Version) -> Option<Box<NewSnapshot>> {
-    let (policy, state) = (A::SNAPSHOT?, state?);
-    if before.get() / policy.every == after.get() / policy.every {
-        return None;
-    }
-    match (policy.encode)(state) {
-        Ok(bytes) => Some(Box::new(NewSnapshot { fingerprint: policy.fingerprint(), state: Bytes::from(bytes) })),
-        Err(error) => {
-            // Only replay gets longer: the events are the truth.
-            tracing::warn!(aggregate = A::NAME, %error, "a state cannot be written as a snapshot");
-            None
-        }
-    }
-}
-
-fn within<E>(what: &str, bytes: usize, limit: usize) -> Result<(), DispatchError<E>> {
-    if bytes > limit {
-        return Err(not_storable(what, &format!("{bytes} bytes are more than the limit of {limit}")));
-    }
-    Ok(())
-}
-
 fn panicked<C: Command>(panic: &(dyn Any + Send)) -> Failure<C>
 where
     C::Aggregate: Handles<C>,
 {
     DispatchError::HandlerPanicked { command: C::NAME, message: panic_message(panic) }
-}
-
-/// Writes a JSON value so that equal commands give equal bytes: keys in order, and nothing for a `null` member, so that a new
-/// optional field does not make an old command another one.
-fn canonical(value: &Value, write: &mut dyn FnMut(&[u8])) {
-    match value {
-        Value::Object(members) => {
-            let mut members: Vec<_> = members.iter().filter(|(_, member)| !member.is_null()).collect();
-            members.sort_unstable_by_key(|(name, _)| *name);
-            write(b"{");
-            for (name, member) in members {
-                canonical(&Value::String(name.clone()), write);
-                canonical(member, write);
-            }
-            write(b"}");
-        }
-        Value::Array(items) => {
-            write(b"[");
-            for item in items {
-                canonical(item, write);
-            }
-            write(b"]");
-        }
-        // With its quotes, so that a text never looks like a number.
-        plain => {
-            write(plain.to_string().as_bytes());
-            write(b",");
-        }
-    }
-}
-
-fn not_storable<E>(what: &str, reason: &str) -> DispatchError<E> {
-    DispatchError::NotStorable { what: what.to_owned(), reason: reason.to_owned() }
 }
 
 /// Pauses between tries: exponential from 1 ms to 100 ms, with jitter.

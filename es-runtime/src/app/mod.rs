@@ -20,6 +20,7 @@ mod cache;
 mod clock;
 pub(crate) mod dispatch;
 pub(crate) mod domain;
+mod encode;
 mod engine;
 mod handle;
 mod import;
