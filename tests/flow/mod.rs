@@ -11,4 +11,5 @@ mod layers;
 mod log;
 mod observe;
 mod options;
+mod orchestrate;
 mod reading;
