@@ -136,7 +136,7 @@ pub fn upcast(options: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// On a struct with private fields it generates `new`, a getter for each field, `Debug`, `Clone`, `PartialEq`, `Eq`,
 /// `Hash` and serde. A struct of one unnamed field, `struct Email(String)`, gets the getter `value` and `AsRef`, and is
-/// stored as what is inside.
+/// stored as what is inside. Your own `#[derive(..)]` goes *below* the attribute.
 ///
 /// With `#[value_object(validate)]` there is a check that nothing gets past, deserialisation included: put
 /// `#[value_object]` on the impl block that holds `fn validate(&self) -> Result<(), E>`, and `new` returns
@@ -175,14 +175,16 @@ pub fn value_object(options: TokenStream, item: TokenStream) -> TokenStream {
 /// Declares a command: what a caller wants to happen to one aggregate.
 ///
 /// It goes on a struct with named fields, one of which is marked `#[id]` and has the aggregate's type of ids. It derives
-/// `Debug`, `Clone` and serde. A command that is in no [`domain!`](macro@domain) is an error at its own name.
+/// `Debug`, `Clone` and serde unless you do; your own `#[derive(..)]` goes *below* the attribute, because what stands above
+/// is out of its sight and would be derived twice. A command that is in no [`domain!`](macro@domain) is an error at its own name.
 ///
 /// # Options
 ///
 /// - `aggregate = A`: the aggregate the command is for. Required.
 /// - `name = "…"`: the name for logs, tools and JSON. It is the type's name by default.
 /// - `validate`: the `garde` rules on the fields, such as `#[garde(length(min = 1))]`, run before anything is loaded, and
-///   all failures are reported together. The crate needs `garde` as a dependency, because its derive names it.
+///   all failures are reported together. The crate needs `garde` as a dependency, because its derive names it: without,
+///   the compiler says at `validate` that it cannot find `garde`.
 /// - `crate = ::path`: where `es-runtime` is, if it is renamed.
 ///
 /// # Examples
@@ -227,7 +229,7 @@ pub fn command(options: TokenStream, item: TokenStream) -> TokenStream {
 /// - `id = T`: the type of its ids: anything that displays and parses back. Required.
 /// - `events(A, path::B, path::A as OtherA)`: its events; two of one name need an `as`. Required.
 /// - `snapshot(every = N, version = M)`: stores the state each time the stream passes a multiple of `N` events. The state
-///   gets serde derives unless you have them. Raise `version` (1 by default) when `apply` changes its meaning but the
+///   gets serde derives unless you have them *below* the attribute, and every field must be storable. Raise `version` (1 by default) when `apply` changes its meaning but the
 ///   fields stay.
 /// - `crate = ::path`: where `es-runtime` is, if it is renamed; on impl blocks too.
 ///

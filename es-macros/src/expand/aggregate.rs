@@ -10,7 +10,7 @@ use crate::model::aggregate::{Aggregate, Snapshot};
 use crate::model::{Listed, at};
 use crate::syntax::{item, types};
 
-use super::{behaviour, block, derives, first_span, shape};
+use super::{behaviour, block, derives, first_span, moved, shape};
 
 pub(crate) fn expand(options: TokenStream, tokens: &TokenStream) -> TokenStream {
     if item::is_impl(tokens) { behaviour::expand(options, tokens) } else { expand_struct(options, tokens) }
@@ -34,7 +34,12 @@ fn render(aggregate: &Aggregate, broken: bool) -> TokenStream {
     let attrs = &aggregate.item.attrs;
     let mut item = aggregate.item.clone();
     item.attrs = Vec::new();
-    let structure = quote!(#derive #(#attrs)* #serde #item);
+    let (derive, stored) = match aggregate.snapshot {
+        Some(snapshot) if aggregate.fields.is_empty() => (moved(&derive, at(snapshot.span)), TokenStream::new()),
+        Some(snapshot) => (moved(&derive, at(snapshot.span)), snapshot_checks(aggregate)),
+        None => (derive, TokenStream::new()),
+    };
+    let structure = quote!(#stored #derive #(#attrs)* #serde #item);
     if !aggregate.item.generics.params.is_empty() {
         return structure;
     }
@@ -87,6 +92,7 @@ fn own(aggregate: &Aggregate, events: &[&Listed]) -> TokenStream {
     let Some(id) = &aggregate.id else { return TokenStream::new() };
     let (ident, event) = (&aggregate.ident, &aggregate.event);
     let name = aggregate.name.as_ref().map(syn::LitStr::value).unwrap_or_default();
+    let id_check = quote_spanned!(at(first_span(id))=> const _: () = __es::require_id::<#id>(););
     let id = quote_spanned!(at(first_span(id))=> type Id = #id;);
     let snapshot = aggregate.snapshot.map(snapshot);
     let descriptors = events.iter().map(|listed| {
@@ -99,6 +105,7 @@ fn own(aggregate: &Aggregate, events: &[&Listed]) -> TokenStream {
     });
     let arms = if events.is_empty() { quote!(_ => __es::broken()) } else { quote!(#(#arms),*) };
     quote_spanned! {at(ident.span())=>
+        #id_check
         #[automatically_derived]
         impl __es::Aggregate for #ident {
             const NAME: &'static str = #name;
@@ -123,6 +130,16 @@ fn snapshot(snapshot: Snapshot) -> TokenStream {
         const SNAPSHOT: __es::Option<__es::SnapshotPolicy<Self>> =
             __es::Option::Some(__es::SnapshotPolicy::new(#every, #version));
     }
+}
+
+/// A stored state is written and read field by field: a field that cannot be is told at its type. This goes before the
+/// struct, so that it comes before what serde says of the same field.
+fn snapshot_checks(aggregate: &Aggregate) -> TokenStream {
+    let checks = aggregate.fields.iter().map(|field| {
+        let (cfgs, ty) = (&field.cfgs, &field.ty);
+        quote_spanned!(at(first_span(ty))=> #(#cfgs)* const _: () = __es::snapshot_field::<#ty>();)
+    });
+    block(&aggregate.runtime, &quote!(#(#checks)*))
 }
 
 /// The enum's impls. All but decoding goes through one match to the event inside.

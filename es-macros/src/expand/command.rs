@@ -9,7 +9,7 @@ use crate::model::at;
 use crate::model::command::Command;
 
 use super::event::stand_in_serde;
-use super::{block, derives, first_span};
+use super::{block, derives, first_span, moved};
 
 pub(crate) fn expand(options: TokenStream, tokens: &TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
@@ -24,18 +24,21 @@ pub(crate) fn expand(options: TokenStream, tokens: &TokenStream) -> TokenStream 
 }
 
 fn render(command: &Command) -> TokenStream {
-    let mut wanted = vec!["Debug", "Clone", "Serialize", "Deserialize"];
-    if command.validate.is_some() {
-        wanted.push("Validate");
-    }
+    let wanted = ["Debug", "Clone", "Serialize", "Deserialize"];
     let (derive, serde) = derives(&command.runtime, &wanted, &command.derived);
+    // What garde's derive cannot find, because the crate does not depend on `garde`, is told at the option.
+    let rules =
+        command.validate.filter(|_| !command.derived.iter().any(|derived| derived == "Validate")).map(|place| {
+            let path = moved(&command.runtime, at(place));
+            quote_spanned!(at(place)=> #[derive(#path::__private::garde::Validate)])
+        });
     let unchecked = command.validate.map(|_| quote!(#[garde(allow_unvalidated)]));
     let attrs = &command.item.attrs;
     let mut item = command.item.clone();
     item.attrs = Vec::new();
     let marker = marker(command);
     let impls = block(&command.runtime, &own(command));
-    quote!(#derive #(#attrs)* #serde #unchecked #item #marker #impls)
+    quote!(#derive #rules #(#attrs)* #serde #unchecked #item #marker #impls)
 }
 
 fn own(command: &Command) -> TokenStream {

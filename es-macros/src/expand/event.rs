@@ -39,8 +39,10 @@ fn render(event: &Event) -> TokenStream {
     let (own, shape) = (domain_event(event), shape::render(&event.ident, &event.fields));
     let checks = event.fields.iter().map(field_check);
     let upcast = upcast_check(event);
-    let impls = block(&event.runtime, &quote!(#(#checks)* #upcast #unit #own #shape));
-    quote!(#derive #(#attrs)* #serde #item #impls)
+    let impls = block(&event.runtime, &quote!(#upcast #unit #own #shape));
+    // Before the struct, so that what they say comes before what serde says of the same field.
+    let checks = if event.fields.is_empty() { TokenStream::new() } else { block(&event.runtime, &quote!(#(#checks)*)) };
+    quote!(#checks #derive #(#attrs)* #serde #item #impls)
 }
 
 /// A unit struct is stored as `{}`, so that a field which is added later can be upcast.

@@ -43,7 +43,6 @@ fn derives(runtime: &Path, wanted: &[&str], derived: &[String]) -> (TokenStream,
                 "Clone" => quote!(::core::clone::Clone),
                 "Hash" => quote!(::core::hash::Hash),
                 "PartialEq" | "Eq" => quote!(::core::cmp::#ident),
-                "Validate" => quote!(#runtime::__private::garde::Validate),
                 _ => {
                     serde = true;
                     quote!(#runtime::__private::serde::#ident)

@@ -46,6 +46,32 @@ pub fn apply_change<A: Aggregate, E>(
     Ok(None)
 }
 
+/// A field of a state with `snapshot(every = N)`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a field of an aggregate with `snapshot(..)`",
+    label = "this field cannot be stored",
+    note = "a snapshot stores every field of the state: derive `Serialize` and `Deserialize` for `{Self}`, or leave out `snapshot(..)`"
+)]
+pub trait SnapshotField {}
+#[diagnostic::do_not_recommend]
+impl<T: serde::Serialize + serde::de::DeserializeOwned> SnapshotField for T {}
+
+/// The type of an aggregate's ids: [`AggregateId`](crate::aggregate::AggregateId), with a text of its own where it is not.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the id of an aggregate",
+    label = "not an id",
+    note = "an id needs `Display`, `FromStr` with an error that displays, `Debug`, `Clone`, `Eq`, `Hash`, `Send`, `Sync` and `'static`"
+)]
+pub trait IdType {}
+#[diagnostic::do_not_recommend]
+impl<T: crate::aggregate::AggregateId> IdType for T {}
+
+/// Asks that a type can be the id of an aggregate.
+pub const fn require_id<T: IdType>() {}
+
+/// Asks that a field of a state can be stored.
+pub const fn snapshot_field<T: SnapshotField>() {}
+
 /// Asks that an applied event is in the aggregate's list.
 pub const fn require_listed<E: EventOf<A>, A: Aggregate>() {}
 
