@@ -81,7 +81,13 @@ pub(crate) fn attribute_twice() -> Text {
 // ---- items ----------------------------------------------------------------------------------------------------------
 
 pub(crate) fn wrong_item(word: Word, kind: &str) -> Text {
-    Text::new(format!("`{word}` goes on {}, this is {kind}", word.target()))
+    let text = Text::new(format!("`{word}` goes on {}, this is {kind}", word.target()));
+    if word == Word::ValueObject && kind == "an enum" {
+        return text
+            .help("derive `Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize` on the enum itself")
+            .note("an enum has no fields to hide: every value of it is one of its variants");
+    }
+    text
 }
 
 pub(crate) fn not_a_trait_impl(word: Word) -> Text {
