@@ -94,22 +94,15 @@ where
     fn check(&self) -> Result<(), Failure<C>> {
         let limits = &self.engine.limits;
         self.command.validate().map_err(DispatchError::Validation)?;
-        let refuse = |what: &str, reason: String| Err(DispatchError::NotStorable { what: what.to_owned(), reason });
         let key = self.stream.key();
         if key.is_empty() {
-            return refuse("id", "an aggregate's id must not be empty".to_owned());
+            return Err(encode::not_storable("id", "an aggregate's id must not be empty"));
         }
-        if key.len() > limits.id_bytes {
-            return refuse("id", format!("{} bytes are more than the limit of {}", key.len(), limits.id_bytes));
-        }
+        encode::within("id", key.len(), limits.id_bytes)?;
         if self.options.key.as_ref().is_some_and(String::is_empty) {
-            return refuse("idempotency key", "it must not be empty".to_owned());
+            return Err(encode::not_storable("idempotency key", "it must not be empty"));
         }
-        let bytes = self.metadata_bytes;
-        if bytes > limits.metadata_bytes {
-            return refuse("metadata", format!("{bytes} bytes are more than the limit of {}", limits.metadata_bytes));
-        }
-        Ok(())
+        encode::within("metadata", self.metadata_bytes, limits.metadata_bytes)
     }
 
     fn retries(&self) -> u32 {

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use crate::aggregate::{Aggregate, AggregateDescriptor};
+use crate::aggregate::AggregateDescriptor;
 use crate::app::dispatch::{DispatchContext, Outcome};
 use crate::app::route::Routes;
 use crate::command::{Command, CommandDescriptor};
@@ -141,12 +141,4 @@ where
     ) -> impl Future<Output = Outcome<Self::Output, Self::Error>> + Send + 'static {
         crate::app::dispatch::run(self, context)
     }
-}
-
-/// Decodes a recorded event of aggregate `A` and wraps it; `None` where it is of another aggregate.
-pub(crate) fn decode_as<A: Aggregate, E>(
-    event: &Recorded<AnyEvent>,
-    wrap: fn(A::Event) -> E,
-) -> Option<Result<Recorded<E>, DecodeError>> {
-    (event.stream().category() == A::NAME).then(|| event.decode_as::<A>().map(|recorded| recorded.map(wrap)))
 }

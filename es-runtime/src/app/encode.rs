@@ -96,14 +96,15 @@ pub(crate) fn snapshot<A: Aggregate>(state: Option<&A>, before: Version, after: 
     }
 }
 
-fn within<E>(what: &str, bytes: usize, limit: usize) -> Result<(), DispatchError<E>> {
+/// Refuses what is larger than its limit.
+pub(crate) fn within<E>(what: &str, bytes: usize, limit: usize) -> Result<(), DispatchError<E>> {
     if bytes > limit {
         return Err(not_storable(what, &format!("{bytes} bytes are more than the limit of {limit}")));
     }
     Ok(())
 }
 
-fn not_storable<E>(what: &str, reason: &str) -> DispatchError<E> {
+pub(crate) fn not_storable<E>(what: &str, reason: &str) -> DispatchError<E> {
     DispatchError::NotStorable { what: what.to_owned(), reason: reason.to_owned() }
 }
 

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::builder::AppBuilder;
 use super::dispatch::{Dispatch, DispatchContext, Outcome};
 use super::domain::{CommandOf, DomainOn};
+use super::encode;
 use super::engine::{Engine, Limits};
 use super::import::DispatchAll;
 use super::load::Load;
@@ -84,9 +85,13 @@ impl<D: DomainOn<S>, S: Store> App<D, S> {
 
     /// Dispatches a command by its name, from the bytes of its JSON, which may be anything.
     pub fn dispatch_json_slice(&self, command: impl Into<String>, json: &[u8]) -> DispatchJson<S> {
-        let limit = self.engine.limits.payload_bytes;
-        let input = if json.len() > limit { Input::TooLarge(json.len()) } else { Input::Bytes(json.to_vec()) };
-        DispatchJson::new(Arc::clone(&self.engine), command.into(), input)
+        let command = command.into();
+        // Looked at before it is copied.
+        let input = match encode::within(&command, json.len(), self.engine.limits.payload_bytes) {
+            Ok(()) => Input::Bytes(json.to_vec()),
+            Err(error) => Input::Refused(Box::new(error)),
+        };
+        DispatchJson::new(Arc::clone(&self.engine), command, input)
     }
 
     /// Loads the state and version of one aggregate from the store; an earlier one with
@@ -219,8 +224,8 @@ fn parse_id<A: Aggregate>(external: &ExternalId, key: &str) -> Result<A::Id, Sto
 enum Input {
     Value(Value),
     Bytes(Vec<u8>),
-    /// Not kept: how many bytes there were.
-    TooLarge(usize),
+    /// Too large, and not kept.
+    Refused(Box<DispatchError<AnyDomainError>>),
 }
 
 /// A dispatch by name that begins when it is awaited.
@@ -247,25 +252,17 @@ impl<S: Store> DispatchJson<S> {
         let Self { context, command, input } = self;
         let json = match input {
             Input::Value(json) => {
-                let bytes = json.to_string().len();
-                if bytes > context.engine.limits.payload_bytes {
-                    return Err(too_large(&command, bytes, context.engine.limits.payload_bytes));
-                }
+                encode::within(&command, json.to_string().len(), context.engine.limits.payload_bytes)?;
                 json
             }
             Input::Bytes(bytes) => {
                 serde_json::from_slice(&bytes).map_err(|error| malformed(&command, ".".to_owned(), &error))?
             }
-            Input::TooLarge(bytes) => return Err(too_large(&command, bytes, context.engine.limits.payload_bytes)),
+            Input::Refused(error) => return Err(*error),
         };
         let engine = Arc::clone(&context.engine);
         engine.routes.run(&command, json, context).await
     }
-}
-
-fn too_large(command: &str, bytes: usize, limit: usize) -> DispatchError<AnyDomainError> {
-    let reason = format!("{bytes} bytes are more than the limit of {limit}");
-    DispatchError::NotStorable { what: command.to_owned(), reason }
 }
 
 impl<S: Store> IntoFuture for DispatchJson<S> {

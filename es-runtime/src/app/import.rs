@@ -78,9 +78,8 @@ where
         let commands = self.commands.take()?;
         let (engine, configure) = (Arc::clone(&self.engine), std::mem::take(&mut self.configure));
         let dispatched = commands.enumerate().map(move |(index, command)| {
-            let options =
+            let mut options =
                 configure.iter().fold(DispatchOptions::default(), |options, change| change(&command, options));
-            let mut options = options;
             let command_id = *options.metadata.command_id.get_or_insert_with(CommandId::new_v7);
             let running = command.run(DispatchContext { engine: Arc::clone(&engine), options });
             async move { Imported { index: index as u64, outcome: begin(running, command_id).await } }

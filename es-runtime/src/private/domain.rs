@@ -18,7 +18,7 @@ pub fn decode_of<A: Aggregate, E>(
     event: &Recorded<AnyEvent>,
     wrap: fn(A::Event) -> E,
 ) -> Option<Result<Recorded<E>, DecodeError>> {
-    crate::app::domain::decode_as::<A, E>(event, wrap)
+    (event.stream().category() == A::NAME).then(|| event.decode_as::<A>().map(|recorded| recorded.map(wrap)))
 }
 
 /// Decodes a recorded event of a part; `None` where it is of no aggregate of the part.
