@@ -74,6 +74,7 @@ pub fn commit(stream: &StreamId, expected: u64, name: &'static str, body: Vec<u8
         ledger: None,
         snapshot: None,
         chain: DecisionChain::new(),
+        projections: None,
     }
 }
 

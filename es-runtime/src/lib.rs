@@ -99,6 +99,9 @@ pub mod error;
 pub mod event;
 pub mod handler;
 pub mod prelude;
+pub mod projection;
+pub mod query;
+pub mod read_model;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -62,8 +62,8 @@ async fn an_application_of_several_domains_takes_the_commands_of_all<S: Store>(s
     assert_eq!(events.len(), 5);
     assert!(matches!(events[0].event(), OfficeEvent::Bank(BankEvent::Account(_))));
     assert!(matches!(events[1].event(), OfficeEvent::Notes(notes::NotesEvent::Note(_))));
-    assert_eq!(events[1].id_of::<notes::Note>().unwrap(), 7);
-    let error = events[1].id_of::<Account>().unwrap_err();
+    assert_eq!(events[1].id_of::<notes::Note>(), 7);
+    let error = events[1].try_id_of::<Account>().unwrap_err();
     assert_eq!(error.to_string(), "stream `note/7` is not one of aggregate `account`");
 }
 

@@ -202,6 +202,7 @@ async fn raw<S: Store>(store: &S, stream: &StreamId, name: &'static str, version
         ledger: None,
         snapshot: None,
         chain: DecisionChain::new(),
+        projections: None,
     };
     store.submit(commit).await.await.unwrap();
 }

@@ -39,7 +39,7 @@ async fn metadata_is_stored_with_every_event<S: Store>(store: S) {
     assert_eq!(trace.traceparent, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
     assert_eq!(trace.tracestate, "vendor=1");
     assert_eq!(metadata.entries.get("ip").map(String::as_str), Some("10.0.0.1"));
-    assert_eq!(history[0].id_of::<Account>().unwrap(), account);
+    assert_eq!(history[0].id_of::<Account>(), account);
 }
 
 async fn a_dispatch_begins_its_own_correlation<S: Store>(store: S) {

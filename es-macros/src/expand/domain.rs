@@ -165,6 +165,8 @@ fn table(domain: &Domain, name: &str) -> TokenStream {
             name: #name,
             aggregates: &[#(#aggregates),*],
             commands: &[#(#commands),*],
+            queries: &[],
+            projections: &[],
             domains: &[#(#parts),*],
         }
     }

@@ -239,6 +239,7 @@ where
             ledger: None,
             snapshot: None,
             chain,
+            projections: None,
         }
     }
 

@@ -4,10 +4,13 @@ use std::future::Future;
 
 use crate::aggregate::AggregateDescriptor;
 use crate::app::dispatch::{DispatchContext, Outcome};
+use crate::app::query_route::QueryRoutes;
 use crate::app::route::Routes;
 use crate::command::{Command, CommandDescriptor};
 use crate::event::{AnyEvent, DecodeError, Recorded};
 use crate::handler::Handles;
+use crate::projection::{ProjectionDescriptor, Projections};
+use crate::query::QueryDescriptor;
 use crate::store::Store;
 
 /// A list of what belongs together. Implemented by [`domain!`](crate::domain).
@@ -48,6 +51,14 @@ pub trait Domain: Sized + 'static {
 pub trait DomainOn<S: Store>: Domain {
     /// Adds the domain's commands to the routes of an application.
     fn routes(routes: &mut Routes<S>);
+    /// Adds the domain's queries to the routes of an application.
+    fn queries(routes: &mut QueryRoutes<S>) {
+        let _ = routes;
+    }
+    /// Adds the domain's projections to those of an application.
+    fn projections(projections: &mut Projections) {
+        let _ = projections;
+    }
 }
 
 /// What a domain lists.
@@ -59,6 +70,10 @@ pub struct DomainTable {
     pub aggregates: &'static [AggregateDescriptor],
     /// Its commands.
     pub commands: &'static [CommandDescriptor],
+    /// Its queries.
+    pub queries: &'static [QueryDescriptor],
+    /// Its projections.
+    pub projections: &'static [&'static ProjectionDescriptor],
     /// The domains it is made of.
     pub domains: &'static [&'static DomainTable],
 }

@@ -30,6 +30,7 @@ mod log;
 mod map;
 mod options;
 mod queries;
+pub(crate) mod query_route;
 mod receipt;
 mod replay;
 pub(crate) mod route;

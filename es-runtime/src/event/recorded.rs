@@ -170,12 +170,28 @@ impl<E> Recorded<E> {
         self.header.stream.tenant()
     }
 
+    /// Gives the id of the aggregate the event belongs to. For handlers of projections: what reaches them is an event of their
+    /// aggregate, so it does not fail there. Elsewhere use [`try_id_of`](Self::try_id_of).
+    ///
+    /// # Panics
+    ///
+    /// Where the event's stream is not one of `A`, or its key is not an id of `A`.
+    #[must_use]
+    #[track_caller]
+    #[expect(clippy::panic, reason = "documented; the runtime checks it before it calls a handler")]
+    pub fn id_of<A: Aggregate>(&self) -> A::Id {
+        match self.try_id_of::<A>() {
+            Ok(id) => id,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
     /// Gives the id of the aggregate the event belongs to.
     ///
     /// # Errors
     ///
     /// [`StreamIdError`] where the event's stream is not one of `A`, or its key is not an id of `A`.
-    pub fn id_of<A: Aggregate>(&self) -> Result<A::Id, StreamIdError> {
+    pub fn try_id_of<A: Aggregate>(&self) -> Result<A::Id, StreamIdError> {
         let stream = &self.header.stream;
         if stream.category() != A::NAME {
             return Err(StreamIdError::OtherAggregate { stream: stream.clone(), aggregate: A::NAME });

@@ -57,6 +57,15 @@ impl Dependencies {
         self.0.insert(TypeId::of::<T>(), Box::new(shared));
     }
 
+    /// Takes a dependency out, by type.
+    ///
+    /// # Errors
+    ///
+    /// [`MissingDependency`] where it was not given.
+    pub fn take<T: Dependency + ?Sized>(&self) -> Result<Dep<T>, MissingDependency> {
+        self.get().ok_or(MissingDependency { name: type_name::<T>() })
+    }
+
     fn get<T: Dependency + ?Sized>(&self) -> Option<Dep<T>> {
         self.0.get(&TypeId::of::<T>())?.downcast_ref::<Arc<T>>().map(|shared| Dep(Arc::clone(shared)))
     }
@@ -75,6 +84,14 @@ pub struct DependencyDescriptor {
     pub name: fn() -> &'static str,
     /// Tells whether it is there.
     pub is_there: fn(&Dependencies) -> bool,
+}
+
+impl DependencyDescriptor {
+    /// Describes the dependency of type `T`.
+    #[must_use]
+    pub const fn of<T: Dependency + ?Sized>() -> Self {
+        Self { name: type_name::<T>, is_there: |dependencies| dependencies.get::<T>().is_some() }
+    }
 }
 
 impl fmt::Debug for DependencyDescriptor {
@@ -119,11 +136,10 @@ pub trait HandlerArg<'a>: Sized {
 }
 
 impl<'a, T: Dependency + ?Sized> HandlerArg<'a> for Dep<T> {
-    const DEPENDENCY: Option<DependencyDescriptor> =
-        Some(DependencyDescriptor { name: type_name::<T>, is_there: |dependencies| dependencies.get::<T>().is_some() });
+    const DEPENDENCY: Option<DependencyDescriptor> = Some(DependencyDescriptor::of::<T>());
 
     fn take(scope: &'a Scope) -> Result<Self, MissingDependency> {
-        scope.dependencies.get::<T>().ok_or(MissingDependency { name: type_name::<T>() })
+        scope.dependencies.take::<T>()
     }
 }
 

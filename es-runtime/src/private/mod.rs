@@ -13,6 +13,7 @@ mod domain;
 mod event;
 mod handler;
 mod probe;
+mod projection;
 mod text;
 mod value;
 
@@ -33,6 +34,7 @@ pub use crate::aggregate::{
 };
 pub use crate::app::dispatch::{DispatchContext, Outcome, run_enum};
 pub use crate::app::domain::{Has, Here, InDomain, Part};
+pub use crate::app::query_route::QueryRoutes;
 pub use crate::app::route::Routes;
 pub use crate::app::{CommandOf, Domain, DomainOn, DomainTable};
 pub use crate::command::{Command, CommandDescriptor, ValidationErrors};
@@ -44,7 +46,18 @@ pub use crate::handler::{
     Context, Decides, DependencyDescriptor, Handled, HandlerArg, HandlerDescriptor, HandlerShape, Handles, QueryingArg,
     Rejection, Scope,
 };
-pub use crate::store::Store;
+pub use crate::projection::{
+    BoxFuture, Connected, ConnectedHandler, External, ExternalHandler, FailurePolicy, Fold, FoldHandler, HandlerMode,
+    HandlerOptions, Projection, ProjectionDescriptor, ProjectionFailure, ProjectionHandler, ProjectionOn,
+    ProjectionStyle, Projections,
+};
+pub use crate::query::{
+    AnswersOn, Query, QueryArg, QueryDescriptor, QueryHandlerDescriptor, QueryRejection, QueryScope,
+};
+pub use crate::read_model::{
+    ColumnCodec, ColumnDescriptor, ColumnError, ColumnOf, Indexed, NotIndexed, ReadModel, TableDescriptor, Value,
+};
+pub use crate::store::{Store, StoreConnection};
 
 pub use aggregate::*;
 pub use command::*;
@@ -52,6 +65,7 @@ pub use domain::*;
 pub use event::*;
 pub use handler::*;
 pub use probe::*;
+pub use projection::*;
 pub use text::same_text;
 pub use value::*;
 

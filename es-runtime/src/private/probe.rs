@@ -6,7 +6,7 @@
 use std::fmt::Formatter;
 use std::future::Future;
 
-use crate::aggregate::{Aggregate, AggregateDescriptor, Apply};
+use crate::aggregate::{Aggregate, AggregateDescriptor, AggregateId, Apply};
 use crate::app::dispatch::{DispatchContext, Outcome, run_enum};
 use crate::app::route::Routes;
 use crate::app::{CommandOf, Domain, DomainOn, DomainTable};
@@ -14,6 +14,7 @@ use crate::command::Command;
 use crate::error::AnyDomainError;
 use crate::event::{AnyEvent, DecodeError, DomainEvent, HasShape, Recorded, Shape, decode};
 use crate::handler::{DependencyDescriptor, HandlerArg, Handles};
+use crate::read_model::{Column, ColumnCodec, ColumnError, ColumnType, Value};
 use crate::store::Store;
 
 use super::aggregate::{ErasedEvent, debug_variant};
@@ -125,6 +126,59 @@ impl<T: HandlerArg<'static>> Taken<T> {
     pub const DEPENDENCY: Option<DependencyDescriptor> = T::DEPENDENCY;
 }
 
+/// Asks whether a field is a column by its type.
+pub struct StoresColumn<T>(std::marker::PhantomData<T>);
+impl<T: Column> StoresColumn<T> {
+    pub const CODEC: Option<ColumnCodec<T>> = Some(ColumnCodec {
+        ty: T::TYPE,
+        nullable: T::NULLABLE,
+        to_value: <T as Column>::to_value,
+        from_value: <T as Column>::from_value,
+    });
+}
+
+/// Asks whether a field is an id.
+pub struct StoresId<T>(std::marker::PhantomData<T>);
+impl<T: AggregateId> StoresId<T> {
+    pub const CODEC: Option<ColumnCodec<T>> = Some(ColumnCodec {
+        ty: ColumnType::Text,
+        nullable: false,
+        to_value: |id| Ok(Value::Text(id.to_string())),
+        from_value: id_of_value::<T>,
+    });
+}
+
+/// Asks whether a field is an id that may be absent.
+pub struct StoresOptionalId<T>(std::marker::PhantomData<T>);
+impl<T: AggregateId> StoresOptionalId<Option<T>> {
+    pub const CODEC: Option<ColumnCodec<Option<T>>> = Some(ColumnCodec {
+        ty: ColumnType::Text,
+        nullable: true,
+        to_value: |id| Ok(id.as_ref().map_or(Value::Null, |id| Value::Text(id.to_string()))),
+        from_value: |value| match value {
+            Value::Null => Ok(None),
+            value => id_of_value::<T>(value).map(Some),
+        },
+    });
+}
+
+fn id_of_value<T: AggregateId>(value: Value) -> Result<T, ColumnError> {
+    match value {
+        Value::Text(text) => {
+            text.parse().map_err(|error| ColumnError::new(format_args!("`{text}` is not an id: {error}")))
+        }
+        other => Err(ColumnError::new(format_args!("{other:?} is stored where the text of an id is expected"))),
+    }
+}
+
+/// The answer where a field cannot be stored so.
+pub trait NoCodec<T> {
+    const CODEC: Option<ColumnCodec<T>> = None;
+}
+impl<T> NoCodec<T> for StoresColumn<T> {}
+impl<T> NoCodec<T> for StoresId<T> {}
+impl<T> NoCodec<T> for StoresOptionalId<T> {}
+
 /// An event's name, version and shape.
 pub type EventParts = (&'static str, u32, fn() -> &'static Shape);
 
@@ -166,7 +220,8 @@ pub trait FallbackOfAggregate {
 
 /// The answers where a listed type is no domain.
 pub trait FallbackOfDomain {
-    const TABLE: &'static DomainTable = &DomainTable { name: "", aggregates: &[], commands: &[], domains: &[] };
+    const TABLE: &'static DomainTable =
+        &DomainTable { name: "", aggregates: &[], commands: &[], queries: &[], projections: &[], domains: &[] };
     fn decode<W, E>(_: &Recorded<AnyEvent>, _: W) -> Decoded<E> {
         broken()
     }

@@ -47,6 +47,8 @@ pub struct NewCommit {
     pub snapshot: Option<Box<NewSnapshot>>,
     /// The decisions this one stands on.
     pub chain: DecisionChain,
+    /// The synchronous projections, where one of them takes one of the events.
+    pub projections: Option<Arc<super::SyncProjections>>,
 }
 
 /// An entry for the ledger.

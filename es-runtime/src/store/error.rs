@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::LedgerRecord;
 use crate::event::{DecodeError, StreamId, Version};
+use crate::projection::ProjectionFailure;
 
 /// Says why a store could not read or begin to write. Nothing was stored.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -98,6 +99,32 @@ pub enum AppendError {
     /// The idempotency key is in the ledger already.
     #[error("the idempotency key is in the ledger already, by command `{}`", .0.command)]
     KeyRecorded(Box<LedgerRecord>),
+    /// A synchronous projection failed on an event of the commit.
+    #[error("projection `{projection}` failed: {cause}")]
+    ProjectionFailed {
+        /// The projection.
+        projection: &'static str,
+        /// Why.
+        cause: ProjectionFailure,
+    },
+    /// A synchronous projection took longer than it may.
+    #[error("projection `{projection}` took longer than {after:?}")]
+    ProjectionTimedOut {
+        /// The projection.
+        projection: &'static str,
+        /// Its time-out.
+        after: Duration,
+    },
+    /// A synchronous projection has to wait for earlier events of the stream: one of them is put aside, or there are too many.
+    #[error("projection `{projection}` is behind on stream `{stream}`: {reason}")]
+    ProjectionBehind {
+        /// The projection.
+        projection: &'static str,
+        /// The stream.
+        stream: StreamId,
+        /// What it waits for.
+        reason: String,
+    },
     /// The line to the writer stayed full.
     #[error("the store's line is full; nothing was stored")]
     Overloaded,

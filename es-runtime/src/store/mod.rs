@@ -6,6 +6,7 @@
 mod commit;
 mod error;
 pub mod memory;
+mod projecting;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
@@ -21,6 +22,11 @@ pub use commit::{
 };
 pub use error::{AppendError, StoreError};
 pub use memory::MemoryStore;
+pub use projecting::{
+    Batch, BatchDone, BatchError, BatchWork, Checkpoint, CheckpointStore, Lease, LeaseRequest, LeaseStore, Letter,
+    NewLetter, PartitionId, ProcessId, ProjectionRegistry, ProjectionVersion, RegisterError, RowStore, SafePosition,
+    SubscriptionStatus, SyncProjections, VersionState,
+};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 
@@ -28,10 +34,35 @@ pub use sqlite::SqliteStore;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a store",
     label = "not a store",
-    note = "use `SqliteStore`, `MemoryStore`, or implement `EventStore`, `Ledger`, `SnapshotStore` and `IdentityMap`"
+    note = "use `SqliteStore`, `MemoryStore`, or implement `EventStore`, `Ledger`, `SnapshotStore`, `IdentityMap` and the parts of `ReadSide`"
 )]
-pub trait Store: EventStore + Ledger + SnapshotStore + IdentityMap + Clone {}
-impl<S: EventStore + Ledger + SnapshotStore + IdentityMap + Clone> Store for S {}
+pub trait Store: EventStore + Ledger + SnapshotStore + IdentityMap + ReadSide + Clone {}
+impl<S: EventStore + Ledger + SnapshotStore + IdentityMap + ReadSide + Clone> Store for S {}
+
+/// A connection that projections and queries may take: it names its store. Implemented for the connections of this crate's stores.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a connection of a store",
+    label = "neither a connection nor a `Dep<T>`",
+    note = "a projection takes `&mut SqliteConnection`, or `Dep<T>` for a view that lives elsewhere"
+)]
+pub trait StoreConnection: Send + 'static {
+    /// The store.
+    type Store: Store;
+}
+
+#[cfg(feature = "sqlite")]
+impl StoreConnection for sqlx::SqliteConnection {
+    type Store = SqliteStore;
+}
+
+/// What a store does for read models and subscriptions. Implemented for whatever implements the parts.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` keeps no read models",
+    label = "not a store of read models",
+    note = "implement `RowStore`, `ProjectionRegistry`, `CheckpointStore` and `LeaseStore`"
+)]
+pub trait ReadSide: RowStore + ProjectionRegistry + CheckpointStore + LeaseStore {}
+impl<S: RowStore + ProjectionRegistry + CheckpointStore + LeaseStore> ReadSide for S {}
 
 /// Appends commits and reads the log.
 ///

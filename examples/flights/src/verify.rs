@@ -103,7 +103,7 @@ where
     let mut log = app.events().decode::<Flights>();
     while let Some(event) = log.try_next().await? {
         found.events += 1;
-        let story = stories.entry(event.id_of::<Flight>()?).or_default();
+        let story = stories.entry(event.try_id_of::<Flight>()?).or_default();
         let FlightsEvent::Flight(event) = event.event();
         found.twice += u64::from(story.tell(event));
     }

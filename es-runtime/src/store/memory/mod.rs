@@ -1,5 +1,7 @@
 //! The store in memory: as strict as the others, gone with the process.
 
+mod read_side;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -28,6 +28,7 @@ mod page;
 mod pages;
 mod plan;
 mod read;
+mod read_side;
 mod readers;
 mod snapshot;
 mod writer;

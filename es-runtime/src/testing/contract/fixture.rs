@@ -48,6 +48,7 @@ pub fn commit(stream: &StreamId, expected: u64, events: usize) -> NewCommit {
         ledger: None,
         snapshot: None,
         chain: DecisionChain::new(),
+        projections: None,
     }
 }
 

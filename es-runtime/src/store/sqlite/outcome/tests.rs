@@ -29,6 +29,7 @@ fn commit(key: &str, expected: u64, events: usize, ledger: Option<&str>) -> NewC
         ledger: ledger.map(entry),
         snapshot: None,
         chain: DecisionChain::new(),
+        projections: None,
     }
 }
 

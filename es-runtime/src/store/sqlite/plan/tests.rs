@@ -21,6 +21,7 @@ fn commit(key: &str, expected: u64, events: usize) -> NewCommit {
         ledger: None,
         snapshot: None,
         chain: DecisionChain::new(),
+        projections: None,
     }
 }
 

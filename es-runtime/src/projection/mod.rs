@@ -1,0 +1,174 @@
+//! Projections: from events to read models.
+//!
+//! A projection is declared with [`#[projection]`](macro@crate::projection) on an impl block. There are three styles, told
+//! apart by what the functions take:
+//!
+//! | style | functions | runs on | delivery |
+//! |---|---|---|---|
+//! | folded | on a read model, take the event | every store | exactly once |
+//! | connected | take a connection of the store | that store | exactly once |
+//! | external | take a [`Dep`](crate::handler::Dep) | every store, outside of it | at least once |
+//!
+//! Stores see a folded projection as a [`Projector`], a connected one as a [`ConnectedProjector`].
+
+mod connected;
+mod descriptor;
+mod external;
+mod fold;
+mod session;
+
+use crate::store::Store;
+
+pub use connected::{BoxFuture, Connected, ConnectedFn, ConnectedHandler, ConnectedProjector};
+pub use descriptor::{
+    FailurePolicy, HandlerMode, HandlerOptions, ProjectionDescriptor, ProjectionHandler, ProjectionStyle,
+};
+pub use external::{External, ExternalFn, ExternalHandler, ExternalProjector};
+pub use fold::{Fold, FoldFn, FoldHandler, Step};
+pub use session::{FoldSession, Projector};
+
+use crate::event::DecodeError;
+use crate::read_model::ColumnError;
+
+/// A projection of a domain. Implemented by [`#[projection]`](macro@crate::projection).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a projection",
+    label = "not a projection",
+    note = "put `#[projection(name = \"…\", version = 1)]` on an impl block of `{Self}`"
+)]
+pub trait Projection: Sized + Send + Sync + 'static {
+    /// What the projection is, as data.
+    const PROJECTION: &'static ProjectionDescriptor;
+}
+
+/// A projection that runs on store `S`: folded and external ones on every store, connected ones on theirs. Implemented by
+/// [`#[projection]`](macro@crate::projection).
+#[diagnostic::on_unimplemented(
+    message = "projection `{Self}` does not run on `{S}`",
+    label = "bound to another store",
+    note = "it takes a connection of its store; keep it in an outer domain, and give the application that store"
+)]
+pub trait ProjectionOn<S: Store>: Projection {
+    /// Adds the projection to those of an application.
+    fn register(projections: &mut Projections);
+}
+
+/// The projections of an application.
+#[derive(Default)]
+pub struct Projections(pub(crate) Vec<Registered>);
+
+/// One projection of an application.
+#[derive(Clone)]
+pub(crate) enum Registered {
+    Folded(std::sync::Arc<dyn Projector>),
+    Connected(std::sync::Arc<dyn ConnectedProjector>),
+    External(std::sync::Arc<dyn ExternalProjector>),
+}
+
+impl Registered {
+    pub(crate) fn descriptor(&self) -> &'static ProjectionDescriptor {
+        match self {
+            Self::Folded(projector) => projector.descriptor(),
+            Self::Connected(projector) => projector.descriptor(),
+            Self::External(projector) => projector.descriptor(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Projections {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.iter().map(|registered| registered.descriptor().name)).finish()
+    }
+}
+
+impl Projections {
+    /// Adds a folded projection.
+    pub fn folded(&mut self, projector: impl Projector) {
+        self.0.push(Registered::Folded(std::sync::Arc::new(projector)));
+    }
+
+    /// Adds a connected projection.
+    pub fn connected(&mut self, projector: impl ConnectedProjector) {
+        self.0.push(Registered::Connected(std::sync::Arc::new(projector)));
+    }
+
+    /// Adds an external projection.
+    pub fn external(&mut self, projector: impl ExternalProjector) {
+        self.0.push(Registered::External(std::sync::Arc::new(projector)));
+    }
+}
+
+/// Says why a projection could not take an event. Nothing of the event's effect is stored.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProjectionFailure {
+    /// A function that changes a row found none.
+    #[error(
+        "`{handler}` changes a row of `{table}` that does not exist: {key}; take `this: Option<Self>` if it may be absent"
+    )]
+    RowMissing {
+        /// The function.
+        handler: &'static str,
+        /// The table.
+        table: &'static str,
+        /// The row's key.
+        key: String,
+    },
+    /// A function that inserts a row found one.
+    #[error(
+        "`{handler}` inserts a row into `{table}` that exists already: {key}; take `this: Option<Self>` if it may exist"
+    )]
+    RowExists {
+        /// The function.
+        handler: &'static str,
+        /// The table.
+        table: &'static str,
+        /// The row's key.
+        key: String,
+    },
+    /// A function gave a row of another key than the event's.
+    #[error("`{handler}` gave a row of `{table}` with the key {found} for an event of key {expected}")]
+    KeyChanged {
+        /// The function.
+        handler: &'static str,
+        /// The table.
+        table: &'static str,
+        /// The event's key.
+        expected: String,
+        /// The row's.
+        found: String,
+    },
+    /// The function panicked.
+    #[error("`{handler}` panicked: {message}")]
+    Panicked {
+        /// The function.
+        handler: &'static str,
+        /// The panic's message.
+        message: String,
+    },
+    /// The function returned an error.
+    #[error("`{handler}` failed: {cause}")]
+    Failed {
+        /// The function.
+        handler: &'static str,
+        /// Its error.
+        cause: String,
+    },
+    /// The function took longer than it may.
+    #[error("`{handler}` took longer than {after:?}")]
+    TimedOut {
+        /// The function.
+        handler: &'static str,
+        /// Its time-out.
+        after: std::time::Duration,
+    },
+    /// The event's stream has a key that is not an id of its aggregate.
+    #[error("{0}")]
+    NotAnId(#[from] crate::event::StreamIdError),
+    /// The event does not decode.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// A value of the row cannot be stored, or a stored one is not a field's.
+    #[error(transparent)]
+    Column(#[from] ColumnError),
+}
