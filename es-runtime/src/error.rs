@@ -24,7 +24,8 @@ use std::time::Duration;
 
 use crate::aggregate::CannotApply;
 use crate::command::ValidationErrors;
-use crate::event::{CommandId, StreamId, Version};
+use crate::event::{CommandId, GlobalPosition, StreamId, Version};
+use crate::projection::ProjectionFailure;
 use crate::store::StoreError;
 
 /// A boxed error.
@@ -114,6 +115,32 @@ pub enum DispatchError<E> {
         /// Why.
         reason: String,
     },
+    /// A synchronous projection failed on one of the command's events.
+    #[error("projection `{projection}` failed, so nothing was stored: {cause}")]
+    SyncProjectionFailed {
+        /// The projection.
+        projection: &'static str,
+        /// Why.
+        cause: ProjectionFailure,
+    },
+    /// A synchronous projection took longer than its time-out.
+    #[error("projection `{projection}` took longer than {after:?}, so nothing was stored")]
+    SyncProjectionTimedOut {
+        /// The projection.
+        projection: &'static str,
+        /// Its time-out.
+        after: Duration,
+    },
+    /// A synchronous projection has to wait for earlier events of the aggregate: one of them is put aside, or there are too many.
+    #[error("projection `{projection}` is behind on `{stream}`, so nothing was stored: {reason}")]
+    ProjectionBehind {
+        /// The projection.
+        projection: &'static str,
+        /// The aggregate's stream.
+        stream: StreamId,
+        /// What it waits for.
+        reason: String,
+    },
     /// An orchestrating handler dispatched to the very aggregate it handles. Record on its root, or `handle` the other
     /// command there.
     #[error("a handler of `{stream}` dispatched to `{stream}` itself; nothing of that dispatch was stored")]
@@ -165,7 +192,11 @@ impl<E> DispatchError<E> {
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::Conflict { .. } | Self::Overloaded | Self::TimedOut { .. } => true,
+            Self::Conflict { .. }
+            | Self::Overloaded
+            | Self::TimedOut { .. }
+            | Self::SyncProjectionTimedOut { .. }
+            | Self::ProjectionBehind { .. } => true,
             Self::Unavailable(error) => error.is_retryable(),
             _ => false,
         }
@@ -187,6 +218,9 @@ impl<E> DispatchError<E> {
             Self::CannotApply(_) => "cannot_apply",
             Self::HandlerPanicked { .. } => "handler_panicked",
             Self::NotStorable { .. } => "not_storable",
+            Self::SyncProjectionFailed { .. } => "sync_projection_failed",
+            Self::SyncProjectionTimedOut { .. } => "sync_projection_timed_out",
+            Self::ProjectionBehind { .. } => "projection_behind",
             Self::WithinItself { .. } => "within_itself",
             Self::TimedOut { .. } => "timed_out",
             Self::Overloaded => "overloaded",
@@ -221,6 +255,15 @@ impl<E> DispatchError<E> {
             Self::CannotApply(error) => DispatchError::CannotApply(error),
             Self::HandlerPanicked { command, message } => DispatchError::HandlerPanicked { command, message },
             Self::NotStorable { what, reason } => DispatchError::NotStorable { what, reason },
+            Self::SyncProjectionFailed { projection, cause } => {
+                DispatchError::SyncProjectionFailed { projection, cause }
+            }
+            Self::SyncProjectionTimedOut { projection, after } => {
+                DispatchError::SyncProjectionTimedOut { projection, after }
+            }
+            Self::ProjectionBehind { projection, stream, reason } => {
+                DispatchError::ProjectionBehind { projection, stream, reason }
+            }
             Self::WithinItself { stream } => DispatchError::WithinItself { stream },
             Self::TimedOut { after } => DispatchError::TimedOut { after },
             Self::Overloaded => DispatchError::Overloaded,
@@ -253,5 +296,136 @@ impl AnyDomainError {
     #[must_use]
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
         self.0.downcast_ref()
+    }
+}
+
+/// Says why a query has no answer. A query changes nothing, so it may always be asked again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueryError<E> {
+    /// The handler's own error.
+    #[error(transparent)]
+    Domain(E),
+    /// A query that came as JSON could not be read.
+    #[error("query `{query}` could not be read at `{field}`: {reason}")]
+    Malformed {
+        /// The query's name.
+        query: String,
+        /// The path of the field, `.` for the query as a whole.
+        field: String,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// No query of the application has this name.
+    #[error("no query is called `{query}`{}", .similar.as_ref().map(|name| format!("; there is `{name}`")).unwrap_or_default())]
+    UnknownQuery {
+        /// The name that was asked for.
+        query: String,
+        /// A query with a similar name.
+        similar: Option<&'static str>,
+    },
+    /// What the query reads has not passed the position to wait for in time. The command is stored; only its effect is not visible
+    /// yet. Ask again, or take what is there with `.or_stale()`.
+    #[error("{} did not pass position {position} within {waited:?}", NotVisible(.pending))]
+    NotYetVisible {
+        /// The projections that are behind, each with what holds it up, where that is known.
+        pending: Vec<Pending>,
+        /// The position to wait for.
+        position: GlobalPosition,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The handler panicked.
+    #[error("the handler of query `{query}` panicked: {message}")]
+    HandlerPanicked {
+        /// The query's name.
+        query: &'static str,
+        /// The panic's message.
+        message: String,
+    },
+    /// The answer cannot be written as JSON.
+    #[error("the answer to query `{query}` cannot be written as JSON: {reason}")]
+    NotJson {
+        /// The query's name.
+        query: &'static str,
+        /// What the serializer said.
+        reason: String,
+    },
+    /// The store could not be used, or the application is closed.
+    #[error(transparent)]
+    Unavailable(StoreError),
+}
+
+/// A projection that has not passed a position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// The projection's name.
+    pub projection: &'static str,
+    /// What holds it up: that it stopped, is paused, or has put the stream aside; `None` where it is merely behind.
+    pub reason: Option<String>,
+}
+
+struct NotVisible<'a>(&'a [Pending]);
+
+impl std::fmt::Display for NotVisible<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, Pending { projection, reason }) in self.0.iter().enumerate() {
+            f.write_str(if index == 0 { "projection " } else { ", " })?;
+            write!(f, "`{projection}`")?;
+            if let Some(reason) = reason {
+                write!(f, " ({reason})")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<E> QueryError<E> {
+    /// Names the variant in `snake_case`: for metrics and for HTTP status tables.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Domain(_) => "domain",
+            Self::Malformed { .. } => "malformed",
+            Self::UnknownQuery { .. } => "unknown_query",
+            Self::NotYetVisible { .. } => "not_yet_visible",
+            Self::HandlerPanicked { .. } => "handler_panicked",
+            Self::NotJson { .. } => "not_json",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+
+    /// Tells whether the same query may be answered later.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::NotYetVisible { .. } => true,
+            Self::Unavailable(error) => error.is_retryable(),
+            _ => false,
+        }
+    }
+
+    /// Gives the handler's own error, if it is that.
+    #[must_use]
+    pub const fn domain(&self) -> Option<&E> {
+        match self {
+            Self::Domain(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Changes the handler's own error and keeps all others.
+    pub fn map_domain<F>(self, change: impl FnOnce(E) -> F) -> QueryError<F> {
+        match self {
+            Self::Domain(error) => QueryError::Domain(change(error)),
+            Self::Malformed { query, field, reason } => QueryError::Malformed { query, field, reason },
+            Self::UnknownQuery { query, similar } => QueryError::UnknownQuery { query, similar },
+            Self::NotYetVisible { pending, position, waited } => {
+                QueryError::NotYetVisible { pending, position, waited }
+            }
+            Self::HandlerPanicked { query, message } => QueryError::HandlerPanicked { query, message },
+            Self::NotJson { query, reason } => QueryError::NotJson { query, reason },
+            Self::Unavailable(error) => QueryError::Unavailable(error),
+        }
     }
 }

@@ -13,7 +13,7 @@ use super::dispatch::{ErrorOf, HANDLING, Outcome, OutputOf, Stage};
 use super::encode;
 use super::engine::Engine;
 use super::options::DispatchOptions;
-use super::receipt::Receipt;
+use super::receipt::{Receipt, Visibility};
 use super::replay;
 use super::turn::{Held, Turn};
 use crate::aggregate::{Aggregate, AggregateEvent as _, Root};
@@ -24,6 +24,7 @@ use crate::handler::{Context, HandlerShape, Handles, Rejection, Scope};
 use crate::private::panic_message;
 use crate::store::{
     AppendError, Committed, DecisionChain, LedgerEntry, LedgerRecord, NewCommit, NewEvent, Store, StoreError,
+    SyncProjections,
 };
 
 pub(crate) struct Attempt<S, C> {
@@ -266,6 +267,9 @@ where
                 body,
             });
         }
+        let category = self.stream.category();
+        let in_append = |sync: &&Arc<SyncProjections>| root_events(&commit).any(|event| sync.concern(category, event));
+        commit.projections = self.engine.sync.as_ref().filter(in_append).map(Arc::clone);
         commit.ledger = self.ledger_entry(&output)?;
         let version = work.version.after(work.recorded.len() as u64);
         commit.snapshot = encode::snapshot(state.as_ref(), work.version, version);
@@ -341,7 +345,15 @@ where
 
     fn receipt(&self, output: OutputOf<C>, committed: Committed, events: Vec<EventId>) -> Receipt<OutputOf<C>> {
         let Committed { version, position } = committed;
-        Receipt { output, stream: self.stream.clone(), version, position, events, replayed: false }
+        Receipt {
+            output,
+            stream: self.stream.clone(),
+            version,
+            position,
+            events,
+            replayed: false,
+            visibility: Visibility::Unknown,
+        }
     }
 
     /// A refusal stands unless the same command was accepted before under this key: then that is the answer. Asked only
@@ -356,6 +368,15 @@ where
     fn failed(&self, error: AppendError) -> Failure<C> {
         match error {
             AppendError::Claimed { set, .. } => DispatchError::Claimed { set },
+            AppendError::ProjectionFailed { projection, cause } => {
+                DispatchError::SyncProjectionFailed { projection, cause }
+            }
+            AppendError::ProjectionTimedOut { projection, after } => {
+                DispatchError::SyncProjectionTimedOut { projection, after }
+            }
+            AppendError::ProjectionBehind { projection, stream, reason } => {
+                DispatchError::ProjectionBehind { projection, stream, reason }
+            }
             AppendError::Overloaded => DispatchError::Overloaded,
             AppendError::Store(error) => DispatchError::Unavailable(error),
             AppendError::Uncertain { reason } => DispatchError::Uncertain { command_id: self.command_id, reason },
@@ -384,8 +405,12 @@ where
         })?;
         let Committed { version, position } = record.committed;
         let (stream, events) = (record.stream.clone(), record.events.clone());
-        Ok(Receipt { output, stream, version, position, events, replayed: true })
+        Ok(Receipt { output, stream, version, position, events, replayed: true, visibility: Visibility::Unknown })
     }
+}
+
+fn root_events(commit: &NewCommit) -> impl Iterator<Item = &str> {
+    commit.events.iter().map(|event| &*event.name)
 }
 
 fn panicked<C: Command>(panic: &(dyn Any + Send)) -> Failure<C>

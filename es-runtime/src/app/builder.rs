@@ -15,10 +15,13 @@ use super::engine::{BEGUN, Engine, Limits};
 use super::handle::App;
 use super::layer::{CommandReply, CommandRequest, DispatchService, innermost, wrap};
 use super::queries::Queries;
+use super::query_route::QueryRoutes;
+use super::read_models::ReadModels;
 use super::route::Routes;
 use crate::command::Command;
 use crate::error::BoxError;
 use crate::handler::{Dependencies, Dependency, IdSource, RandomIds};
+use crate::projection::Projections;
 use crate::store::{Store, StoreError};
 
 /// Says why an application could not be built.
@@ -134,9 +137,16 @@ impl<D: DomainOn<S>, S: Store> AppBuilder<D, S> {
     /// used.
     pub async fn build(mut self) -> Result<App<D, S>, BuildError> {
         self.limits.page = self.limits.page.max(1);
-        let mut routes = Routes::default();
+        let (mut routes, mut queries, mut projections) =
+            (Routes::default(), QueryRoutes::default(), Projections::default());
         D::routes(&mut routes);
-        let types = routes.missing(&self.dependencies);
+        D::queries(&mut queries);
+        D::projections(&mut projections);
+        let mut types = routes.missing(&self.dependencies);
+        types.extend(queries.missing(&self.dependencies));
+        types.extend(projections.missing(&self.dependencies));
+        types.sort_unstable();
+        types.dedup();
         if !types.is_empty() {
             return Err(BuildError::MissingDependencies { types });
         }
@@ -153,6 +163,8 @@ impl<D: DomainOn<S>, S: Store> AppBuilder<D, S> {
             cache: AggregateCache::new(self.limits.cached_aggregates, self.limits.cached_bytes),
             places: Semaphore::new(self.limits.in_flight.clamp(1, Semaphore::MAX_PERMITS)),
             begun: Semaphore::new(BEGUN as usize),
+            sync: projections.in_append(self.limits.projection_backlog),
+            read_side: ReadModels::new(self.store.clone(), projections.descriptors(), queries),
             store: self.store,
             clock: self.clock,
             ids: self.ids,

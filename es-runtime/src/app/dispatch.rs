@@ -16,12 +16,14 @@ use super::domain::CommandOf;
 use super::engine::Engine;
 use super::layer::{CommandReply, CommandRequest, DispatchService};
 use super::options::{DispatchOptions, option_methods};
-use super::receipt::Receipt;
+use super::receipt::{Receipt, Visibility};
+use super::visible::Awaited;
 use crate::aggregate::Aggregate;
 use crate::command::Command;
 use crate::error::{AnyDomainError, BoxError, DispatchError};
 use crate::event::{CommandId, StreamId};
 use crate::handler::Handles;
+use crate::projection::ProjectionDescriptor;
 use crate::store::Store;
 
 /// What a dispatch answers.
@@ -95,7 +97,7 @@ where
     C::Aggregate: Handles<C>,
 {
     let started = Instant::now();
-    let timeout = context.options.timeout;
+    let (timeout, wait) = (context.options.timeout, context.options.wait);
     let metadata_bytes = context.options.bytes();
     let (command_id, metadata) = context.options.seal();
     let stage = Arc::new(Stage::default());
@@ -140,7 +142,31 @@ where
         },
     };
     observe::<S, C, _, _>(&engine, &outcome, started);
-    outcome
+    match (outcome, wait) {
+        (Ok(receipt), Some(limit)) => Ok(watched(&engine, receipt, limit).await),
+        (outcome, _) => outcome,
+    }
+}
+
+/// Waits for the projections of the receipt's aggregate. What is stored stays a success, whatever becomes of the wait.
+async fn watched<S: Store, O>(engine: &Engine<S>, mut receipt: Receipt<O>, limit: std::time::Duration) -> Receipt<O> {
+    let category = receipt.stream.category();
+    let mine = |projection: &&'static ProjectionDescriptor| {
+        projection.handlers.iter().any(|handler| handler.category == category)
+    };
+    let projections: Vec<_> = engine.read_side.projections.values().copied().filter(mine).collect();
+    let awaited = Awaited { position: receipt.position, streams: std::slice::from_ref(&receipt.stream) };
+    let deadline = tokio::time::Instant::now() + limit;
+    let pending = engine.read_side.passed(&projections, awaited, deadline).await;
+    receipt.visibility = match pending {
+        Ok(pending) if pending.is_empty() => Visibility::Visible,
+        Ok(_) => Visibility::Pending,
+        Err(error) => {
+            tracing::warn!(%error, "the command is stored; whether it is visible could not be found out");
+            Visibility::Pending
+        }
+    };
+    receipt
 }
 
 tokio::task_local! {

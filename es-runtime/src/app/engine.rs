@@ -9,10 +9,11 @@ use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError};
 use super::cache::AggregateCache;
 use super::clock::Clock;
 use super::queries::Queries;
+use super::read_models::ReadModels;
 use super::route::Routes;
 use crate::error::DispatchError;
 use crate::handler::{Dependencies, IdSource};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, SyncProjections};
 
 /// Bounds of an application. Every queue and every input has one.
 ///
@@ -38,6 +39,9 @@ pub struct Limits {
     pub cached_bytes: u64,
     /// How often a conflict is decided again, unless the handler says so itself. Default: 4.
     pub retries: u32,
+    /// How many earlier events of its stream a command's commit applies to a synchronous projection before its own; beyond that the
+    /// command fails with `ProjectionBehind`. Default: 1,000.
+    pub projection_backlog: usize,
     /// How many events a page of the log has when it is read or replayed. Default: 1,000.
     pub page: usize,
 }
@@ -52,6 +56,7 @@ impl Default for Limits {
             cached_aggregates: 100_000,
             cached_bytes: 128 << 20,
             retries: 4,
+            projection_backlog: 1_000,
             page: 1_000,
         }
     }
@@ -66,6 +71,9 @@ pub(crate) struct Engine<S> {
     pub(crate) cache: AggregateCache,
     pub(crate) limits: Limits,
     pub(crate) routes: Routes<S>,
+    /// What commits carry to the store, if the domain has synchronous projections.
+    pub(crate) sync: Option<Arc<SyncProjections>>,
+    pub(crate) read_side: ReadModels<S>,
     /// One permit for each dispatch that decides or waits for the store. Taken in the turn and given back with it, so that
     /// whoever holds one waits for the store alone.
     pub(crate) places: Semaphore,

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use futures_util::Stream;
 use serde_json::Value;
 
+use super::ask::{Ask, AskJson};
 use super::builder::AppBuilder;
+use super::caught_up::CaughtUp;
 use super::dispatch::{Dispatch, DispatchContext, Outcome};
 use super::domain::{CommandOf, DomainOn};
 use super::encode;
@@ -24,6 +26,8 @@ use super::route::malformed;
 use crate::aggregate::Aggregate;
 use crate::error::{AnyDomainError, DispatchError};
 use crate::event::{Recorded, StreamId, Version};
+use crate::query::{AnswersOn, QueryOf};
+use crate::read_model::{ReadModel, Rows, Table};
 use crate::store::{ExternalId, Store, StoreError};
 
 /// A domain on a store: dispatches commands and reads what they left.
@@ -92,6 +96,39 @@ impl<D: DomainOn<S>, S: Store> App<D, S> {
             Err(error) => Input::Refused(Box::new(error)),
         };
         DispatchJson::new(Arc::clone(&self.engine), command, input)
+    }
+
+    /// Asks a query. Options may follow; then it is awaited.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`](crate::error::QueryError).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it changes nothing.
+    pub fn query<Q, Path>(&self, query: Q) -> Ask<D, S, Q, Path>
+    where
+        Q: QueryOf<D, Path> + AnswersOn<S>,
+    {
+        Ask::new(Arc::clone(&self.engine), query)
+    }
+
+    /// Asks a query by its name, from JSON: for HTTP and tools. The answer is JSON too.
+    pub fn query_json(&self, query: impl Into<String>, json: Value) -> AskJson<S> {
+        AskJson::new(Arc::clone(&self.engine), query.into(), json)
+    }
+
+    /// Gives the rows of a read model: for tools and tests. Handlers of queries take them as a parameter.
+    #[must_use]
+    pub fn table<R: ReadModel>(&self) -> Table<R> {
+        let rows: Arc<dyn Rows> = Arc::<super::read_models::Serving<S>>::clone(&self.engine.read_side.rows);
+        Table { rows, tenant: Arc::default(), row: PhantomData }
+    }
+
+    /// Waits until every projection has passed what is in the log now.
+    pub fn caught_up(&self) -> CaughtUp<S> {
+        CaughtUp::new(Arc::clone(&self.engine))
     }
 
     /// Loads the state and version of one aggregate from the store; an earlier one with

@@ -14,9 +14,11 @@
 //! | end | [`App::shutdown`] |
 //! | show the domain to people | [`Domain::describe`], [`Domain::map`] |
 
+mod ask;
 mod attempt;
 mod builder;
 mod cache;
+mod caught_up;
 mod clock;
 pub(crate) mod dispatch;
 pub(crate) mod domain;
@@ -31,12 +33,16 @@ mod map;
 mod options;
 mod queries;
 pub(crate) mod query_route;
+mod read_models;
 mod receipt;
 mod replay;
 pub(crate) mod route;
 mod turn;
+mod visible;
 
+pub use ask::{Ask, AskJson};
 pub use builder::{AppBuilder, BuildError};
+pub use caught_up::{CaughtUp, NotCaughtUp};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use dispatch::{Dispatch, Outcome};
 pub use domain::{CommandOf, Domain, DomainOn, DomainTable};
@@ -49,4 +55,4 @@ pub use log::EventLog;
 pub use map::DomainMap;
 pub use options::DispatchOptions;
 pub use queries::Queries;
-pub use receipt::Receipt;
+pub use receipt::{Receipt, Visibility};

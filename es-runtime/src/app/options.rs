@@ -17,6 +17,7 @@ pub struct DispatchOptions {
     pub(crate) key: Option<String>,
     pub(crate) expected: Option<Version>,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) wait: Option<Duration>,
     pub(crate) tenant: String,
     pub(crate) metadata: Metadata,
 }
@@ -104,6 +105,14 @@ impl DispatchOptions {
         self
     }
 
+    /// Waits, after the command is stored, until every projection that takes one of its events has passed it, up to a limit. The
+    /// receipt's [`visibility`](crate::app::Receipt::visibility) says what came of it; a command that is stored is a success either way.
+    #[must_use]
+    pub const fn wait_for_projections(mut self, limit: Duration) -> Self {
+        self.wait = Some(limit);
+        self
+    }
+
     /// Fills in the ids and shares the metadata.
     pub(crate) fn seal(&mut self) -> (CommandId, Arc<Metadata>) {
         let mut metadata = std::mem::take(&mut self.metadata);
@@ -174,6 +183,11 @@ macro_rules! option_methods {
         /// Waits for the answer no longer than this; see [`DispatchOptions::timeout`].
         pub fn timeout(self, timeout: std::time::Duration) -> Self {
             self.with(|options| options.timeout(timeout))
+        }
+
+        /// Waits until what the command did can be read; see [`DispatchOptions::wait_for_projections`].
+        pub fn wait_for_projections(self, limit: std::time::Duration) -> Self {
+            self.with(|options| options.wait_for_projections(limit))
         }
 
         /// Sets all options at once.

@@ -13,6 +13,22 @@ pub struct Receipt<O = ()> {
     pub(crate) position: GlobalPosition,
     pub(crate) events: Vec<EventId>,
     pub(crate) replayed: bool,
+    #[serde(default)]
+    pub(crate) visibility: Visibility,
+}
+
+/// Whether what a command did can be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Visibility {
+    /// Nobody asked: the dispatch did not wait for projections.
+    #[default]
+    Unknown,
+    /// Every projection had passed it.
+    Visible,
+    /// A projection had not passed it within the limit. The command is committed all the same.
+    Pending,
 }
 
 impl<O> Receipt<O> {
@@ -58,6 +74,13 @@ impl<O> Receipt<O> {
         self.replayed
     }
 
+    /// Tells whether what the command did can be read, where the dispatch asked with
+    /// [`wait_for_projections`](crate::app::DispatchOptions::wait_for_projections).
+    #[must_use]
+    pub const fn visibility(&self) -> Visibility {
+        self.visibility
+    }
+
     /// Changes the output and keeps the rest.
     pub fn map<P>(self, change: impl FnOnce(O) -> P) -> Receipt<P> {
         Receipt {
@@ -67,6 +90,7 @@ impl<O> Receipt<O> {
             position: self.position,
             events: self.events,
             replayed: self.replayed,
+            visibility: self.visibility,
         }
     }
 }

@@ -112,13 +112,16 @@ impl<S: Store> Routes<S> {
     }
 
     pub(crate) fn unknown(&self, name: &str) -> DispatchError<AnyDomainError> {
-        let distance = |known: &&'static str| strsim::damerau_levenshtein(known, name);
-        // The compiler's own rule for "similar".
-        let near = |known: &&'static str| distance(known) <= name.len().max(3) / 3;
-        // A name that is longer than any command's is not worth comparing.
-        let similar = if name.len() > 64 { None } else { self.0.keys().copied().min_by_key(distance).filter(near) };
-        DispatchError::UnknownCommand { command: name.to_owned(), similar }
+        DispatchError::UnknownCommand { command: name.to_owned(), similar: similar(self.0.keys().copied(), name) }
     }
+}
+
+/// Finds the name that is most like one, by the compiler's own rule for "similar".
+pub(crate) fn similar(known: impl Iterator<Item = &'static str>, name: &str) -> Option<&'static str> {
+    let distance = |known: &&'static str| strsim::damerau_levenshtein(known, name);
+    let near = |known: &&'static str| distance(known) <= name.len().max(3) / 3;
+    // A name that is longer than any of ours is not worth comparing.
+    if name.len() > 64 { None } else { known.min_by_key(distance).filter(near) }
 }
 
 fn run_json<S, C>(name: &str, json: Value, context: DispatchContext<S>) -> Answer

@@ -82,6 +82,34 @@ impl std::fmt::Debug for Projections {
 }
 
 impl Projections {
+    /// Gives what every projection is.
+    pub(crate) fn descriptors(&self) -> Vec<&'static ProjectionDescriptor> {
+        self.0.iter().map(Registered::descriptor).collect()
+    }
+
+    /// Names the dependencies that are taken and were not given.
+    pub(crate) fn missing(&self, dependencies: &crate::handler::Dependencies) -> Vec<&'static str> {
+        let handlers = self.0.iter().flat_map(|registered| registered.descriptor().handlers);
+        let needed = handlers.flat_map(|handler| handler.dependencies).flatten();
+        needed.filter(|needed| !(needed.is_there)(dependencies)).map(|needed| (needed.name)()).collect()
+    }
+
+    /// Gives those that have synchronous functions, if there are any.
+    pub(crate) fn in_append(&self, backlog: usize) -> Option<std::sync::Arc<crate::store::SyncProjections>> {
+        let mut sync: Vec<_> = self.0.iter().filter(|registered| registered.descriptor().has_sync()).collect();
+        sync.sort_by_key(|registered| (registered.descriptor().first_priority(), registered.descriptor().name));
+        let mut parts = crate::store::SyncProjections { backlog, ..Default::default() };
+        for registered in sync {
+            match registered {
+                Registered::Folded(projector) => parts.folded.push(std::sync::Arc::clone(projector)),
+                Registered::Connected(projector) => parts.connected.push(std::sync::Arc::clone(projector)),
+                // Their effects cannot be undone with a commit: they have no synchronous functions.
+                Registered::External(_) => {}
+            }
+        }
+        (!parts.folded.is_empty() || !parts.connected.is_empty()).then(|| std::sync::Arc::new(parts))
+    }
+
     /// Adds a folded projection.
     pub fn folded(&mut self, projector: impl Projector) {
         self.0.push(Registered::Folded(std::sync::Arc::new(projector)));

@@ -16,7 +16,6 @@ use std::hash::Hash;
 pub use column::{Column, ColumnCodec, ColumnError};
 pub use row::{RowChange, RowKey, TableRef, WriteSet};
 pub use selection::{Filter, Order, Selection, Test};
-pub(crate) use table::StoreRows;
 pub use table::{ColumnOf, Indexed, IsIndexed, NotIndexed, ReadModelError, Rows, Table};
 pub use value::{ColumnDescriptor, ColumnType, TableDescriptor, Value};
 

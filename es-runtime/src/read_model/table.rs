@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{ColumnCodec, ReadModel, RowKey, Selection, TableDescriptor, TableRef, Value};
 use crate::projection::BoxFuture;
-use crate::store::{RowStore, StoreError};
+use crate::store::StoreError;
 
 /// Says why a read model could not be read.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -55,8 +55,8 @@ pub enum ReadModelError {
 
 /// Reads rows without the store's type.
 pub trait Rows: Send + Sync + 'static {
-    /// Says which stored table is to be read.
-    fn table(&self, table: &'static TableDescriptor) -> BoxFuture<'_, Result<TableRef, ReadModelError>>;
+    /// Says which stored table is to be read. `fresh`: what was known before turned out wrong.
+    fn table(&self, table: &'static TableDescriptor, fresh: bool) -> BoxFuture<'_, Result<TableRef, ReadModelError>>;
     /// As [`RowStore::rows`].
     fn rows<'a>(
         &'a self,
@@ -139,40 +139,3 @@ pub enum NotIndexed {}
 )]
 pub trait IsIndexed {}
 impl IsIndexed for Indexed {}
-
-/// The rows of a store, with the application's knowledge of which version serves.
-#[derive(Debug)]
-pub(crate) struct StoreRows<S, F> {
-    pub(crate) store: S,
-    pub(crate) resolve: F,
-}
-
-impl<S, F> Rows for StoreRows<S, F>
-where
-    S: RowStore,
-    F: Fn(&'static TableDescriptor) -> BoxFuture<'static, Result<TableRef, ReadModelError>> + Send + Sync + 'static,
-{
-    fn table(&self, table: &'static TableDescriptor) -> BoxFuture<'_, Result<TableRef, ReadModelError>> {
-        (self.resolve)(table)
-    }
-
-    fn rows<'a>(
-        &'a self,
-        table: TableRef,
-        keys: &'a [RowKey],
-    ) -> BoxFuture<'a, Result<Vec<Option<Vec<Value>>>, StoreError>> {
-        Box::pin(self.store.rows(table, keys))
-    }
-
-    fn select<'a>(
-        &'a self,
-        table: TableRef,
-        selection: &'a Selection,
-    ) -> BoxFuture<'a, Result<Vec<Vec<Value>>, StoreError>> {
-        Box::pin(self.store.select(table, selection))
-    }
-
-    fn count<'a>(&'a self, table: TableRef, selection: &'a Selection) -> BoxFuture<'a, Result<u64, StoreError>> {
-        Box::pin(self.store.count(table, selection))
-    }
-}

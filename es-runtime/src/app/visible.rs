@@ -1,0 +1,123 @@
+//! Waiting until projections have passed a position.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::read_models::ReadModels;
+use crate::error::Pending;
+use crate::event::{GlobalPosition, StreamId};
+use crate::projection::ProjectionDescriptor;
+use crate::store::{Checkpoint, Store, StoreError, SubscriptionStatus, VersionState};
+
+/// How often the checkpoints are looked at where no wake-up of this process comes: at first, and at most.
+const POLL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
+
+/// Up to how many letters are searched for one of the receipt's stream.
+const LETTERS: usize = 1_000;
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Awaited<'a> {
+    pub(crate) position: GlobalPosition,
+    /// The streams of the receipts: an event of theirs that is put aside is not visible.
+    pub(crate) streams: &'a [StreamId],
+}
+
+impl<S: Store> ReadModels<S> {
+    /// Waits until projections have durably passed a position. Gives those that have not by the deadline; at once where waiting is
+    /// in vain, because they stopped, are paused, or have put the stream aside.
+    pub(crate) async fn passed(
+        &self,
+        projections: &[&'static ProjectionDescriptor],
+        awaited: Awaited<'_>,
+        deadline: Instant,
+    ) -> Result<Vec<Pending>, StoreError> {
+        let mut waiting: Vec<_> = projections.to_vec();
+        let mut hopeless = Vec::new();
+        let mut moved = self.moved();
+        let mut pause = POLL.0;
+        loop {
+            moved.mark_unchanged();
+            let mut behind = Vec::new();
+            for projection in waiting {
+                match self.look(projection, awaited).await? {
+                    Look::Passed => {}
+                    Look::Behind => behind.push(projection),
+                    Look::InVain(reason) => {
+                        hopeless.push(Pending { projection: projection.name, reason: Some(reason) });
+                    }
+                }
+            }
+            if behind.is_empty() || !hopeless.is_empty() || Instant::now() >= deadline {
+                hopeless.extend(behind.iter().map(|behind| Pending { projection: behind.name, reason: None }));
+                return Ok(hopeless);
+            }
+            waiting = behind;
+            // Workers of this process wake us; those of others, and of none, are found by looking.
+            let until = deadline.min(Instant::now() + pause);
+            if let Ok(Err(_gone)) = tokio::time::timeout_at(until, moved.changed()).await {
+                tokio::time::sleep_until(until).await;
+            }
+            pause = POLL.1.min(pause * 2);
+        }
+    }
+
+    async fn look(&self, projection: &'static ProjectionDescriptor, awaited: Awaited<'_>) -> Result<Look, StoreError> {
+        let Some(version) = self.serving_version(projection).await? else {
+            return Ok(Look::Behind);
+        };
+        let own = version == projection.version;
+        let checkpoints = self.store().checkpoints(projection.name, version).await?;
+        if let Some(reason) = checkpoints.iter().find_map(|checkpoint| in_vain(checkpoint, awaited.position)) {
+            return Ok(Look::InVain(reason));
+        }
+        // What is projected in the append is visible when the receipt is there; nothing else can be missing.
+        let all_sync = own && projection.has_sync() && !projection.has_async();
+        if !all_sync && checkpoints.iter().any(|checkpoint| checkpoint.position < awaited.position) {
+            return Ok(Look::Behind);
+        }
+        if awaited.streams.is_empty() || checkpoints.iter().all(|checkpoint| checkpoint.letters == 0) {
+            return Ok(Look::Passed);
+        }
+        let letters = self.store().letters(projection.name, version, None, LETTERS).await?;
+        let aside = letters.iter().find(|letter| awaited.streams.contains(&letter.letter.stream));
+        Ok(aside.map_or(Look::Passed, |letter| {
+            Look::InVain(format!("the event at position {} is put aside", letter.letter.position))
+        }))
+    }
+
+    /// Gives the version that queries read.
+    async fn serving_version(&self, projection: &'static ProjectionDescriptor) -> Result<Option<u32>, StoreError> {
+        if self.is_active(projection) {
+            return Ok(Some(projection.version));
+        }
+        let stored = self.store().projections().await?;
+        let mine = stored.iter().filter(|known| known.name == projection.name);
+        let own = mine.clone().find(|known| known.version == projection.version);
+        if own.is_some_and(|own| own.state == VersionState::Active) {
+            self.activated(projection);
+        }
+        if own.is_some_and(|own| own.state != VersionState::Building) {
+            return Ok(Some(projection.version));
+        }
+        Ok(mine.clone().find(|known| known.state == VersionState::Active).map(|known| known.version))
+    }
+}
+
+enum Look {
+    Passed,
+    Behind,
+    InVain(String),
+}
+
+fn in_vain(checkpoint: &Checkpoint, position: GlobalPosition) -> Option<String> {
+    if checkpoint.position >= position {
+        return None;
+    }
+    match &checkpoint.status {
+        SubscriptionStatus::Running => None,
+        SubscriptionStatus::Paused => Some("it is paused".to_owned()),
+        SubscriptionStatus::Stopped { reason, .. } => Some(format!("it stopped: {reason}")),
+    }
+}
