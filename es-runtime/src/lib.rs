@@ -97,6 +97,7 @@ pub mod app;
 pub mod command;
 pub mod error;
 pub mod event;
+mod fail_point;
 pub mod handler;
 pub mod prelude;
 pub mod projection;

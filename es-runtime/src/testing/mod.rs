@@ -9,6 +9,7 @@
 mod app;
 pub mod contract;
 mod diff;
+pub mod fail_points;
 mod lock;
 mod scenario;
 

@@ -1,0 +1,129 @@
+//! A bank in a process of its own: this test binary, started again to run one ignored test. It dispatches without end and prints a
+//! line for each command that was acknowledged, until somebody kills it, or it kills itself at a named place.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use es_runtime::prelude::*;
+use es_runtime::testing::fail_points;
+
+use super::domain::{Bank, Close, Deposit, Open, Withdraw};
+
+const FILE: &str = "ES_TEST_FILE";
+const SEED: &str = "ES_TEST_SEED";
+/// `place,count`: the process kills itself when it comes by the place for the `count`th time.
+const FAIL_POINT: &str = "ES_TEST_FAIL_POINT";
+
+/// How many accounts the children of one file share.
+pub const ACCOUNTS: u64 = 12;
+const CALLERS: u64 = 4;
+
+/// Leases of processes in tests are given up after this.
+pub const LEASE: Duration = Duration::from_millis(900);
+
+/// A command that was acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    pub account: Uuid,
+    pub version: u64,
+    pub position: u64,
+}
+
+pub fn account(number: u64) -> Uuid {
+    Uuid::from_u128(0xACC0_0000 + u128::from(number))
+}
+
+/// Opens the bank on a file as the children do.
+pub async fn bank(file: &Path) -> App<Bank, SqliteStore> {
+    let store = SqliteStore::open(file).await.unwrap();
+    App::builder(store).subscriptions(|options| options.lease_timeout = LEASE).build().await.unwrap()
+}
+
+pub fn start(file: &Path, seed: u64, fail_point: Option<(&str, u32)>) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["read::child::dispatcher", "--exact", "--ignored", "--nocapture"]);
+    command.env(FILE, file).env(SEED, seed.to_string());
+    if let Some((place, count)) = fail_point {
+        command.env(FAIL_POINT, format!("{place},{count}"));
+    }
+    command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Reads acknowledgements until the child ends or there are enough; kills it then, and reads what it still said.
+pub fn acknowledged(child: &mut Child, enough: usize) -> Vec<Acknowledged> {
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let (mut acknowledged, mut line) = (Vec::new(), String::new());
+    loop {
+        line.clear();
+        // A line that was cut off by the child's death has no end.
+        if lines.read_line(&mut line).unwrap() == 0 || !line.ends_with('\n') {
+            child.wait().unwrap();
+            return acknowledged;
+        }
+        let Some(rest) = line.trim_end().strip_prefix("ack ") else { continue };
+        let parts: Vec<&str> = rest.split(' ').collect();
+        acknowledged.push(Acknowledged {
+            account: parts[0].parse().unwrap(),
+            version: parts[1].parse().unwrap(),
+            position: parts[2].parse().unwrap(),
+        });
+        if acknowledged.len() == enough {
+            // SIGKILL: nothing of the child runs any more.
+            child.kill().unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "runs as a child process"]
+async fn dispatcher() {
+    let file = std::env::var(FILE).unwrap();
+    if let Ok(point) = std::env::var(FAIL_POINT) {
+        let (place, count) = point.split_once(',').unwrap();
+        let (place, left) = (place.to_owned(), AtomicU32::new(count.parse().unwrap()));
+        fail_points::on_reach(move |reached| {
+            if reached == place && left.fetch_sub(1, Ordering::SeqCst) == 1 {
+                kill_myself();
+            }
+        });
+    }
+    let seed: u64 = std::env::var(SEED).unwrap().parse().unwrap();
+    let bank = bank(Path::new(&file)).await;
+    let callers = (0..CALLERS).map(|caller| tokio::spawn(dispatch(bank.clone(), seed * CALLERS + caller)));
+    for caller in callers.collect::<Vec<_>>() {
+        caller.await.unwrap();
+    }
+}
+
+fn kill_myself() {
+    let me = std::process::id().to_string();
+    Command::new("kill").args(["-9", &me]).status().unwrap();
+    loop {
+        std::thread::park();
+    }
+}
+
+async fn dispatch(bank: App<Bank, SqliteStore>, seed: u64) {
+    let mut random = super::random::Random::new(seed);
+    loop {
+        let number = random.below(ACCOUNTS);
+        let account = account(number);
+        let branch = u32::try_from(random.below(5)).unwrap();
+        let receipt = match random.below(12) {
+            0 | 1 => bank.dispatch(Open { account, owner: format!("owner {}", number % 3), branch }).await.ok(),
+            2 if number > 8 => bank.dispatch(Close { account }).await.ok(),
+            3 | 4 => bank.dispatch(Withdraw { account, cents: 1 }).await.ok(),
+            _ => {
+                let cents = (0..random.below(3) + 1).map(|_| i64::try_from(random.below(100)).unwrap()).collect();
+                bank.dispatch(Deposit { account, branch, cents }).await.ok()
+            }
+        };
+        if let Some(receipt) = receipt {
+            let line = format!("ack {account} {} {}\n", receipt.version(), receipt.position());
+            std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
+        }
+    }
+}

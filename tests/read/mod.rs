@@ -1,0 +1,14 @@
+//! The read side: projections, read models, queries.
+
+mod child;
+mod consistency;
+mod crash;
+mod domain;
+mod processes;
+mod properties;
+mod queries;
+mod random;
+mod rebuild;
+mod subscriptions;
+mod sync;
+mod truth;

@@ -1,0 +1,158 @@
+//! A new version of a projection is built beside the old one, and takes over in one step.
+
+use std::time::Duration;
+
+use es_runtime::app::BuildError;
+use es_runtime::prelude::*;
+use es_runtime::store::{EventStore as _, ProjectionRegistry as _, RegisterError, Store, VersionState};
+use futures_util::TryStreamExt as _;
+use tokio::time::Instant;
+
+use super::child::account;
+use super::domain::{AccountEvent, BalanceChanged, BalanceV2, Bank, BankChanged, BankV2, Close, Deposit, Open, Withdraw};
+use super::random::Random;
+use crate::domain::on_every_store;
+
+on_every_store! {
+    a_new_version_is_built_beside_the_old_one_and_takes_over,
+    a_rebuild_under_load_misses_nothing,
+    a_rebuild_that_is_interrupted_goes_on_where_it_was,
+    a_table_that_changed_without_a_new_version_fails_at_start_with_the_difference,
+    a_projection_can_be_rebuilt_from_the_start,
+}
+
+async fn some_history<S: Store>(bank: &App<Bank, S>, seed: u64, commands: u64) {
+    let mut random = Random::new(seed);
+    for _ in 0..commands {
+        let account = account(random.below(20));
+        let _ = match random.below(8) {
+            0 | 1 => bank.dispatch(Open { account, owner: "ann".into(), branch: 0 }).await.is_ok(),
+            2 => bank.dispatch(Withdraw { account, cents: 1 }).await.is_ok(),
+            3 if random.below(5) == 0 => bank.dispatch(Close { account }).await.is_ok(),
+            branch => {
+                let branch = u32::try_from(branch).unwrap();
+                bank.dispatch(Deposit { account, branch, cents: vec![3, 4] }).await.is_ok()
+            }
+        };
+    }
+}
+
+/// What version 2 must hold, by account.
+async fn truth<S: Store>(app: &App<BankV2, S>) -> Vec<BalanceV2> {
+    let mut rows = std::collections::BTreeMap::<Uuid, BalanceV2>::new();
+    let mut events = app.events();
+    while let Some(event) = events.try_next().await.unwrap() {
+        let event = event.decode_as::<super::domain::Account>().unwrap();
+        let account = event.id_of::<super::domain::Account>();
+        if let AccountEvent::Opened(_) = event.event() {
+            rows.insert(account, BalanceV2 { account, cents: 0, open: true, steps: 0 });
+        }
+        let row = rows.get_mut(&account).unwrap();
+        row.steps += 1;
+        match event.event() {
+            AccountEvent::Opened(_) => {}
+            AccountEvent::Deposited(deposited) => row.cents += deposited.cents,
+            AccountEvent::Withdrawn(withdrawn) => row.cents -= withdrawn.cents,
+            AccountEvent::Closed(_) => row.open = false,
+        }
+    }
+    rows.into_values().collect()
+}
+
+/// Waits until a version of the projection is in a state.
+async fn until<S: Store>(store: &S, version: u32, state: VersionState) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let all = store.projections().await.unwrap();
+        if all.iter().any(|known| known.name == "balances" && known.version == version && known.state == state) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "version {version} is not {state:?}: {all:#?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn check<S: Store>(app: &App<BankV2, S>) {
+    app.caught_up().within_secs(60).await.unwrap();
+    let mut rows = app.table::<BalanceV2>().list().await.unwrap();
+    rows.sort_by_key(|row| row.account);
+    assert_eq!(rows, truth(app).await);
+}
+
+async fn a_new_version_is_built_beside_the_old_one_and_takes_over<S: Store>(store: S) {
+    let old: App<Bank, S> = App::builder(store.clone()).build().await.unwrap();
+    some_history(&old, 1, 300).await;
+    old.caught_up().await.unwrap();
+    // A process that does not work: it makes the version known, and nothing builds it.
+    let new: App<BankV2, S> = App::builder(store.clone()).without_workers().build().await.unwrap();
+    until(&store, 2, VersionState::Building).await;
+    let error = new.table::<BalanceV2>().list().await.unwrap_err();
+    assert_eq!(error.to_string(), "version 2 of the table `balances` is still being built");
+    some_history(&old, 2, 50).await;
+    super::truth::check(&old).await;
+
+    let working: App<BankV2, S> = App::builder(store.clone()).build().await.unwrap();
+    until(&store, 2, VersionState::Active).await;
+    check(&working).await;
+    // From now on the append runs the new version's functions, also where nobody follows the log.
+    let fresh = account(99);
+    new.dispatch(Open { account: fresh, owner: "new".into(), branch: 0 }).await.unwrap();
+    assert!(new.table::<BalanceV2>().get(&fresh).await.unwrap().unwrap().open);
+    check(&working).await;
+}
+
+async fn a_rebuild_under_load_misses_nothing<S: Store>(store: S) {
+    let old: App<Bank, S> = App::builder(store.clone()).build().await.unwrap();
+    some_history(&old, 1, 200).await;
+    let load = {
+        let old = old.clone();
+        tokio::spawn(async move { some_history(&old, 2, 600).await })
+    };
+    let new: App<BankV2, S> = App::builder(store.clone()).build().await.unwrap();
+    until(&store, 2, VersionState::Active).await;
+    load.await.unwrap();
+    check(&new).await;
+}
+
+async fn a_rebuild_that_is_interrupted_goes_on_where_it_was<S: Store>(store: S) {
+    let old: App<Bank, S> = App::builder(store.clone()).build().await.unwrap();
+    some_history(&old, 1, 800).await;
+    old.caught_up().await.unwrap();
+    let mut before = es_runtime::event::GlobalPosition::START;
+    for _ in 0..30 {
+        let new: App<BankV2, S> =
+            App::builder(store.clone()).subscriptions(|options| options.batch_events = 40).build().await.unwrap();
+        // Stops in the middle of it, without a word to the workers.
+        tokio::task::yield_now().await;
+        drop(new);
+        let position = store.checkpoints("balances", 2).await.unwrap()[0].position;
+        assert!(position >= before, "the rebuild went back from {before} to {position}");
+        before = position;
+    }
+    let new: App<BankV2, S> = App::builder(store.clone()).build().await.unwrap();
+    until(&store, 2, VersionState::Active).await;
+    check(&new).await;
+    assert!(store.head().await.unwrap() >= before);
+}
+
+async fn a_table_that_changed_without_a_new_version_fails_at_start_with_the_difference<S: Store>(store: S) {
+    drop(App::<Bank, S>::builder(store.clone()).build().await.unwrap());
+    let error = App::<BankChanged, S>::builder(store).build().await.unwrap_err();
+    let BuildError::Projection(RegisterError::TableChanged { projection, version, difference }) = &error else {
+        panic!("{error}")
+    };
+    assert_eq!((projection.as_str(), *version), ("balances", 1));
+    assert!(difference.contains("-last: timestamp nullable index"), "{difference}");
+    assert!(difference.contains("+note: text nullable"), "{difference}");
+    let _ = std::any::type_name::<BalanceChanged>();
+}
+
+async fn a_projection_can_be_rebuilt_from_the_start<S: Store>(store: S) {
+    let bank: App<Bank, S> = App::builder(store).build().await.unwrap();
+    some_history(&bank, 1, 200).await;
+    super::truth::check(&bank).await;
+    bank.subscriptions().rebuild("branch_totals").await.unwrap();
+    bank.subscriptions().rebuild("balances").await.unwrap();
+    some_history(&bank, 2, 50).await;
+    super::truth::check(&bank).await;
+}
