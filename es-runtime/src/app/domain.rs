@@ -79,6 +79,20 @@ pub struct DomainTable {
 }
 
 impl DomainTable {
+    /// Counts the functions of the projections, here and inside: those in the append's transaction, and all of them. Each
+    /// synchronous one is paid for by every command whose event it takes.
+    #[must_use]
+    pub fn synchronous_share(&'static self) -> (usize, usize) {
+        let (mut synchronous, mut all) = (0, 0);
+        self.walk(&mut |domain| {
+            for handler in domain.projections.iter().flat_map(|projection| projection.handlers) {
+                all += 1;
+                synchronous += usize::from(handler.mode.is_sync());
+            }
+        });
+        (synchronous, all)
+    }
+
     /// Visits this domain and those it is made of, outermost first.
     pub fn walk(&'static self, visit: &mut dyn FnMut(&'static Self)) {
         visit(self);

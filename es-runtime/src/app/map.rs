@@ -1,10 +1,12 @@
-//! A domain as a diagram: command → aggregate → event.
+//! A domain as a diagram: command → aggregate → event → projection → read model.
 
 use std::fmt::{self, Write as _};
 
 use super::DomainTable;
+use crate::projection::ProjectionDescriptor;
 
-/// A domain as a diagram, for people: command → aggregate → event.
+/// A domain as a diagram, for people: command → aggregate → event → projection → read model. Thick arrows are synchronous: they are part of
+/// the append.
 ///
 /// Displayed, it is a Mermaid flowchart, which GitHub and many editors draw; [`graphviz`](Self::graphviz) gives DOT.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +18,7 @@ trait Notation {
     fn frame(&self, text: &mut String, id: &str, name: &str);
     fn end_frame(&self, text: &mut String);
     fn node(&self, text: &mut String, kind: Kind, id: &str, name: &str);
-    fn edge(&self, text: &mut String, from: &str, to: &str);
+    fn edge(&self, text: &mut String, from: &str, to: &str, line: Line);
     fn end(&self, text: &mut String);
 }
 
@@ -25,6 +27,15 @@ enum Kind {
     Command,
     Aggregate,
     Event,
+    Projection,
+    ReadModel,
+}
+
+#[derive(Clone, Copy)]
+enum Line {
+    Plain,
+    Synchronous,
+    Asynchronous,
 }
 
 impl DomainMap {
@@ -62,18 +73,41 @@ fn frame(text: &mut String, notation: &dyn Notation, table: &DomainTable) {
             // An event's node is its aggregate's: two aggregates may list the same event.
             let event_node = id("event", aggregate.name, event.name);
             notation.node(text, Kind::Event, &event_node, &format!("{} v{}", event.name, event.version));
-            notation.edge(text, &node, &event_node);
+            notation.edge(text, &node, &event_node, Line::Plain);
         }
     }
     for command in table.commands {
         let node = id("command", command.name, "");
         notation.node(text, Kind::Command, &node, command.name);
-        notation.edge(text, &node, &id("aggregate", command.aggregate, ""));
+        notation.edge(text, &node, &id("aggregate", command.aggregate, ""), Line::Plain);
+    }
+    for projection in table.projections {
+        projected(text, notation, projection);
     }
     for domain in table.domains {
         frame(text, notation, domain);
     }
     notation.end_frame(text);
+}
+
+fn projected(text: &mut String, notation: &dyn Notation, projection: &ProjectionDescriptor) {
+    let node = id("projection", projection.name, "");
+    notation.node(text, Kind::Projection, &node, &format!("{} v{}", projection.name, projection.version));
+    let mut drawn: Vec<(&str, &str)> = Vec::new();
+    for handler in projection.handlers {
+        // An event that several functions take has one arrow.
+        if drawn.contains(&(handler.category, handler.event)) {
+            continue;
+        }
+        drawn.push((handler.category, handler.event));
+        let line = if handler.mode.is_sync() { Line::Synchronous } else { Line::Asynchronous };
+        notation.edge(text, &id("event", handler.category, handler.event), &node, line);
+    }
+    if let Some(read_model) = projection.table {
+        let table_node = id("read_model", read_model.name, "");
+        notation.node(text, Kind::ReadModel, &table_node, read_model.name);
+        notation.edge(text, &node, &table_node, Line::Plain);
+    }
 }
 
 /// Makes an id that both languages take: letters, digits and underscores.
@@ -100,10 +134,17 @@ impl Notation for Mermaid {
             Kind::Command => writeln!(text, "  {id}[/\"{name}\"/]"),
             Kind::Aggregate => writeln!(text, "  {id}[[\"{name}\"]]"),
             Kind::Event => writeln!(text, "  {id}([\"{name}\"])"),
+            Kind::Projection => writeln!(text, "  {id}{{{{\"{name}\"}}}}"),
+            Kind::ReadModel => writeln!(text, "  {id}[(\"{name}\")]"),
         };
     }
-    fn edge(&self, text: &mut String, from: &str, to: &str) {
-        let _ = writeln!(text, "  {from} --> {to}");
+    fn edge(&self, text: &mut String, from: &str, to: &str, line: Line) {
+        let arrow = match line {
+            Line::Plain => "-->",
+            Line::Synchronous => "==>",
+            Line::Asynchronous => "-.->",
+        };
+        let _ = writeln!(text, "  {from} {arrow} {to}");
     }
     fn end(&self, _: &mut String) {}
 }
@@ -125,11 +166,18 @@ impl Notation for Graphviz {
             Kind::Command => "cds",
             Kind::Aggregate => "box3d",
             Kind::Event => "ellipse",
+            Kind::Projection => "hexagon",
+            Kind::ReadModel => "cylinder",
         };
         let _ = writeln!(text, "  {id} [label=\"{name}\", shape={shape}];");
     }
-    fn edge(&self, text: &mut String, from: &str, to: &str) {
-        let _ = writeln!(text, "  {from} -> {to};");
+    fn edge(&self, text: &mut String, from: &str, to: &str, line: Line) {
+        let style = match line {
+            Line::Plain => "",
+            Line::Synchronous => " [style=bold]",
+            Line::Asynchronous => " [style=dashed]",
+        };
+        let _ = writeln!(text, "  {from} -> {to}{style};");
     }
     fn end(&self, text: &mut String) {
         text.push_str("}\n");
