@@ -1,0 +1,3 @@
+//! Subscriptions: what follows the log.
+
+pub mod assign;
