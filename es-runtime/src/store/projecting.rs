@@ -37,8 +37,9 @@ pub trait RowStore: Send + Sync + 'static {
 
 /// Keeps track of projections and their versions.
 pub trait ProjectionRegistry: Send + Sync + 'static {
-    /// Makes a projection's version known, and its tables where they are not there. The first version of a projection is active from
-    /// its start; a later one is built beside the active one until [`switch`](CheckpointStore::project) makes it the active one.
+    /// Makes a projection's version known, and its tables where they are not there. On an empty log it is active
+    /// from its start; else it is built first, beside the active one if there is one, until a batch that
+    /// [switches](Batch::switch) makes it the active one.
     ///
     /// Several processes may call it at once.
     ///
@@ -55,7 +56,7 @@ pub trait ProjectionRegistry: Send + Sync + 'static {
     /// Gives every known version of every projection.
     fn projections(&self) -> impl Future<Output = Result<Vec<ProjectionVersion>, StoreError>> + Send;
 
-    /// Empties what a version wrote and sets its checkpoints back to the start, its letters are gone. Only for a version that runs folded or connected with
+    /// Empties what a version wrote and sets its checkpoints back to the start; its letters are gone, and it is in building until it has caught up. Only for a version that runs folded or connected with
     /// a `#[reset]`. The subscription's epochs grow, so that a worker that is under way is fenced off.
     fn reset(
         &self,

@@ -118,7 +118,8 @@ impl Tables {
             }
             self.rows.insert(stored, StoredTable::new(table.table));
         }
-        let state = if active.is_some() { VersionState::Building } else { VersionState::Active };
+        // Without a history there is nothing to build.
+        let state = if self.log.is_empty() { VersionState::Active } else { VersionState::Building };
         self.projections.entry(name.to_owned()).or_default().insert(version, VersionRow::new(projection, state));
         Ok(())
     }
@@ -131,6 +132,7 @@ impl Tables {
         };
         row.restart(GlobalPosition::START);
         row.watermarks.clear();
+        row.state = VersionState::Building;
         if let Some(table) = row.table
             && let Some(rows) = self.rows.get_mut(&table.stored_name())
         {
