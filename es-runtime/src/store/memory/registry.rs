@@ -118,9 +118,12 @@ impl Tables {
             }
             self.rows.insert(stored, StoredTable::new(table.table));
         }
-        // Without a history there is nothing to build.
-        let state = if self.log.is_empty() { VersionState::Active } else { VersionState::Building };
-        self.projections.entry(name.to_owned()).or_default().insert(version, VersionRow::new(projection, state));
+        let row = VersionRow::new(projection, VersionState::Building);
+        self.projections.entry(name.to_owned()).or_default().insert(version, row);
+        if self.log.is_empty() {
+            // Without a history there is nothing to build.
+            self.switch(name, version);
+        }
         Ok(())
     }
 
