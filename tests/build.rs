@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs, io};
 
-const CHAPTERS: [&str; 4] = ["1-declare", "2-run", "3-test", "4-evolve"];
+const CHAPTERS: [&str; 5] = ["1-declare", "2-run", "3-test", "4-evolve", "5-read"];
 
 fn main() -> io::Result<()> {
     let docs = Path::new("../docs");

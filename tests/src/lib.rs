@@ -22,6 +22,8 @@ mod tutorial {
     mod test {}
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/4-evolve"))]
     mod evolve {}
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/5-read"))]
+    mod read {}
 }
 
 #[cfg(test)]
@@ -41,8 +43,14 @@ mod tests {
     }
 
     #[test]
-    fn every_test_that_the_guarantees_name_exists() {
-        let page = fs::read_to_string("../docs/guarantees.md").unwrap();
+    fn every_test_that_a_page_names_exists() {
+        for page in ["../docs/guarantees.md", "../docs/mistakes.md"] {
+            every_test_exists(page);
+        }
+    }
+
+    fn every_test_exists(path: &str) {
+        let page = fs::read_to_string(path).unwrap();
         let mut code = String::new();
         sources(Path::new("."), &mut code);
         sources(Path::new("../es-runtime/src"), &mut code);
@@ -54,7 +62,7 @@ mod tests {
                 } else {
                     code.contains(&format!("fn {name}(")) || code.contains(&format!("fn {name}<"))
                 };
-                assert!(exists, "`docs/guarantees.md` names a test that is not there: {name}");
+                assert!(exists, "`{path}` names a test that is not there: {name}");
             }
         }
     }
