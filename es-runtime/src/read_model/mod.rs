@@ -6,21 +6,32 @@
 
 mod column;
 mod compare;
+mod condition;
+mod cursor;
 mod difference;
+#[cfg(test)]
+mod example;
+mod reading;
 mod row;
 mod selection;
 mod table;
+mod table_query;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use std::fmt::Debug;
 use std::hash::Hash;
 
 pub use column::{Column, ColumnCodec, ColumnError};
-pub(crate) use compare::{cmp_decimals, cmp_values};
+pub(crate) use compare::cmp_values;
+pub use condition::{Condition, OrderOf};
+pub use cursor::Cursor;
 pub(crate) use difference::difference;
 pub use row::{RowChange, RowKey, TableRef, WriteSet};
 pub use selection::{Filter, Order, Selection, Test};
 pub use table::{ColumnOf, Indexed, IsIndexed, NotIndexed, ReadModelError, Rows, Table};
+pub use table_query::{Page, TableQuery};
 pub use value::{ColumnDescriptor, ColumnType, TableDescriptor, Value};
 
 /// A row type. Implemented by [`#[read_model]`](macro@crate::read_model).

@@ -75,17 +75,17 @@ pub trait Rows: Send + Sync + 'static {
 
 /// The rows of a read model, of one tenant.
 ///
-/// Queries get one as `&Table<R>`; tools and tests get one from [`App::table`](crate::app::App::table).
+/// Queries get one as `&Table<R>`; tools and tests get one from `App::table`. It is not `Clone`: what a query borrows stays bound to the tenant
+/// that asks.
+///
+/// # Guarantees
+///
+/// - Each read sees one state of the table; two reads may see two.
+/// - A read that meets a switch to a newer version reads the old or the new one, whole.
 pub struct Table<R> {
     pub(crate) rows: Arc<dyn Rows>,
     pub(crate) tenant: Arc<str>,
     pub(crate) row: PhantomData<fn() -> R>,
-}
-
-impl<R> Clone for Table<R> {
-    fn clone(&self) -> Self {
-        Self { rows: Arc::clone(&self.rows), tenant: Arc::clone(&self.tenant), row: PhantomData }
-    }
 }
 
 impl<R: ReadModel> fmt::Debug for Table<R> {
