@@ -84,10 +84,10 @@ impl<R: ReadModel> Table<R> {
         &'a self,
         read: impl Fn(TableRef) -> BoxFuture<'a, Result<T, StoreError>> + Send,
     ) -> Result<T, ReadModelError> {
-        let table = self.rows.table(R::TABLE).await?;
+        let table = self.rows.table(R::TABLE, false).await?;
         match read(table).await {
             Err(StoreError::Gone { .. }) => {
-                let table = self.rows.table(R::TABLE).await?;
+                let table = self.rows.table(R::TABLE, true).await?;
                 Ok(read(table).await?)
             }
             answer => Ok(answer?),

@@ -8,12 +8,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use uuid::Uuid;
 
 use super::example::AccountBalance;
-use super::{Cursor, ReadModel, ReadModelError, RowChange, StoreRows, Table, TableDescriptor, TableRef, WriteSet};
+use super::{
+    Cursor, ReadModel, ReadModelError, RowChange, RowKey, Rows, Selection, Table, TableDescriptor, TableRef, Value,
+    WriteSet,
+};
 use crate::event::GlobalPosition;
 use crate::projection::{BoxFuture, ProjectionDescriptor, ProjectionStyle};
 use crate::store::{
     Batch, BatchWork, CheckpointStore as _, LeaseRequest, LeaseStore as _, MemoryStore, PartitionId, ProcessId,
-    ProjectionRegistry as _, StoreError,
+    ProjectionRegistry as _, RowStore as _, StoreError,
 };
 
 const fn projection(version: u32) -> ProjectionDescriptor {
@@ -56,6 +59,38 @@ async fn write(store: &MemoryStore, version: u32, tenant: &str, rows: &[AccountB
     };
     store.project(batch).await.unwrap();
     store.leave(process).await.unwrap();
+}
+
+/// The store's rows, with a say in which table serves.
+struct StoreRows<F> {
+    store: MemoryStore,
+    resolve: F,
+}
+
+impl<F: Fn(&'static TableDescriptor) -> Resolved + Send + Sync + 'static> Rows for StoreRows<F> {
+    fn table(&self, table: &'static TableDescriptor, _: bool) -> BoxFuture<'_, Result<TableRef, ReadModelError>> {
+        (self.resolve)(table)
+    }
+
+    fn rows<'a>(
+        &'a self,
+        table: TableRef,
+        keys: &'a [RowKey],
+    ) -> BoxFuture<'a, Result<Vec<Option<Vec<Value>>>, StoreError>> {
+        Box::pin(self.store.rows(table, keys))
+    }
+
+    fn select<'a>(
+        &'a self,
+        table: TableRef,
+        selection: &'a Selection,
+    ) -> BoxFuture<'a, Result<Vec<Vec<Value>>, StoreError>> {
+        Box::pin(self.store.select(table, selection))
+    }
+
+    fn count<'a>(&'a self, table: TableRef, selection: &'a Selection) -> BoxFuture<'a, Result<u64, StoreError>> {
+        Box::pin(self.store.count(table, selection))
+    }
 }
 
 type Resolved = BoxFuture<'static, Result<TableRef, ReadModelError>>;
