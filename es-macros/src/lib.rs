@@ -306,7 +306,8 @@ pub fn aggregate(options: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 #[proc_macro_attribute]
 pub fn apply(options: TokenStream, item: TokenStream) -> TokenStream {
-    run(item, |item| expand::apply::expand(&options.into(), &item))
+    let _ = options;
+    run(item, |item| expand::apply::expand(word::Word::Apply, &item))
 }
 
 /// Declares what handles a command. The shape of the function says what it may do.
@@ -418,4 +419,52 @@ pub fn command_handler(options: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro]
 pub fn domain(input: TokenStream) -> TokenStream {
     run(input, expand::domain::expand)
+}
+
+/// Declares a read model.
+#[proc_macro_attribute]
+pub fn read_model(options: TokenStream, item: TokenStream) -> TokenStream {
+    run(item, |item| expand::read_model::expand(options.into(), &item))
+}
+
+/// Declares a projection.
+#[proc_macro_attribute]
+pub fn projection(options: TokenStream, item: TokenStream) -> TokenStream {
+    run(item, |item| expand::projection::expand(options.into(), &item))
+}
+
+/// Marks a synchronous projection function.
+#[proc_macro_attribute]
+pub fn sync_projection(_options: TokenStream, item: TokenStream) -> TokenStream {
+    run(item, |item| expand::apply::expand(word::Word::SyncProjection, &item))
+}
+
+/// Marks an asynchronous projection function.
+#[proc_macro_attribute]
+pub fn async_projection(_options: TokenStream, item: TokenStream) -> TokenStream {
+    run(item, |item| expand::apply::expand(word::Word::AsyncProjection, &item))
+}
+
+/// Marks a monitored projection function.
+#[proc_macro_attribute]
+pub fn monitor_projection(_options: TokenStream, item: TokenStream) -> TokenStream {
+    run(item, |item| expand::apply::expand(word::Word::MonitorProjection, &item))
+}
+
+/// Marks the function that empties a projection.
+#[proc_macro_attribute]
+pub fn reset(_options: TokenStream, item: TokenStream) -> TokenStream {
+    run(item, |item| expand::apply::expand(word::Word::Reset, &item))
+}
+
+/// Declares a query.
+#[proc_macro_attribute]
+pub fn query(options: TokenStream, item: TokenStream) -> TokenStream {
+    run(item, |item| expand::query::expand(options.into(), &item))
+}
+
+/// Declares a query handler.
+#[proc_macro_attribute]
+pub fn query_handler(options: TokenStream, item: TokenStream) -> TokenStream {
+    run(item, |item| expand::query::expand_handler(options.into(), &item))
 }

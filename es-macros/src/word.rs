@@ -14,11 +14,30 @@ pub(crate) enum Word {
     Apply,
     CommandHandler,
     Snapshot,
+    ReadModel,
+    Projection,
+    SyncProjection,
+    AsyncProjection,
+    MonitorProjection,
+    Reset,
+    Query,
+    QueryHandler,
 }
 
 impl Word {
-    const ATTRIBUTES: [Self; 6] =
-        [Self::DomainEvent, Self::Upcast, Self::ValueObject, Self::Command, Self::Aggregate, Self::CommandHandler];
+    const ATTRIBUTES: [Self; 11] = [
+        Self::DomainEvent,
+        Self::Upcast,
+        Self::ValueObject,
+        Self::Command,
+        Self::Aggregate,
+        Self::CommandHandler,
+        Self::ReadModel,
+        Self::AsyncProjection,
+        Self::SyncProjection,
+        Self::Projection,
+        Self::Query,
+    ];
 
     /// The options, in the order in which the documentation lists them.
     pub(crate) const fn options(self) -> &'static [&'static str] {
@@ -32,6 +51,13 @@ impl Word {
             Self::Apply => &[],
             Self::CommandHandler => &["retries", "queries", "crate"],
             Self::Snapshot => &["every", "version"],
+            Self::ReadModel => &["table", "crate"],
+            Self::Projection => &["name", "version", "partitions", "retry", "on_failure", "crate"],
+            Self::SyncProjection => &["priority", "timeout", "key", "of", "delete"],
+            Self::AsyncProjection => &["key", "of", "delete", "retry", "on_failure"],
+            Self::MonitorProjection | Self::Reset => &[],
+            Self::Query => &["output", "name", "crate"],
+            Self::QueryHandler => &["crate"],
         }
     }
 
@@ -40,17 +66,34 @@ impl Word {
         if self == Self::AggregateImpl && Self::Aggregate.options().contains(&option) {
             return Some(Self::Aggregate);
         }
-        let owner = Self::ATTRIBUTES.into_iter().find(|word| word.options().contains(&option))?;
-        (self != Self::Apply && owner != self).then_some(owner)
+        let has = |word: &Self| word.options().contains(&option);
+        let owner = self.siblings().iter().copied().find(has).or_else(|| Self::ATTRIBUTES.into_iter().find(has))?;
+        let takes_none = matches!(self, Self::Apply | Self::MonitorProjection | Self::Reset);
+        (!takes_none && owner != self).then_some(owner)
+    }
+
+    /// The words whose options are most likely meant.
+    const fn siblings(self) -> &'static [Self] {
+        match self {
+            Self::SyncProjection => &[Self::AsyncProjection, Self::Projection],
+            Self::AsyncProjection => &[Self::SyncProjection, Self::Projection],
+            Self::Projection => &[Self::SyncProjection, Self::AsyncProjection, Self::ReadModel],
+            Self::QueryHandler => &[Self::Query, Self::CommandHandler],
+            _ => &[],
+        }
     }
 
     /// What the attribute goes on.
     pub(crate) const fn target(self) -> &'static str {
         match self {
-            Self::DomainEvent | Self::Command | Self::Snapshot => "a struct",
+            Self::DomainEvent | Self::Command | Self::Snapshot | Self::ReadModel | Self::Query => "a struct",
             Self::ValueObject | Self::Aggregate | Self::AggregateImpl => "a struct or an inherent impl block",
             Self::Apply => "a function in an `#[aggregate] impl` block",
-            Self::Upcast | Self::CommandHandler => "a function",
+            Self::Projection => "an inherent impl block",
+            Self::SyncProjection | Self::AsyncProjection | Self::MonitorProjection | Self::Reset => {
+                "a function in a `#[projection] impl` block"
+            }
+            Self::Upcast | Self::CommandHandler | Self::QueryHandler => "a function",
         }
     }
 }
@@ -66,6 +109,14 @@ impl fmt::Display for Word {
             Self::Apply => "#[apply]",
             Self::CommandHandler => "#[command_handler]",
             Self::Snapshot => "snapshot(..)",
+            Self::ReadModel => "#[read_model]",
+            Self::Projection => "#[projection]",
+            Self::SyncProjection => "#[sync_projection]",
+            Self::AsyncProjection => "#[async_projection]",
+            Self::MonitorProjection => "#[monitor_projection]",
+            Self::Reset => "#[reset]",
+            Self::Query => "#[query]",
+            Self::QueryHandler => "#[query_handler]",
         })
     }
 }

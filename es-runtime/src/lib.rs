@@ -110,4 +110,7 @@ pub mod testing;
 pub(crate) use __private as private;
 
 #[cfg(feature = "macros")]
-pub use es_macros::{aggregate, apply, command, command_handler, domain, domain_event, upcast, value_object};
+pub use es_macros::{
+    aggregate, apply, async_projection, command, command_handler, domain, domain_event, monitor_projection, projection,
+    query, query_handler, read_model, reset, sync_projection, upcast, value_object,
+};

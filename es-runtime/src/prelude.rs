@@ -19,8 +19,14 @@ pub use crate::command::{Command, FieldError, ValidationErrors};
 pub use crate::error::{AnyDomainError, DispatchError};
 pub use crate::event::{AnyEvent, DecodeError, DomainEvent, Recorded, UpcastError, Version};
 pub use crate::handler::{Context, Dep, Dependency, Rejection};
+pub use crate::projection::Projection;
+pub use crate::query::Query;
+pub use crate::read_model::{ReadModel, ReadModelError, Table};
 #[cfg(feature = "sqlite")]
 pub use crate::store::SqliteStore;
 pub use crate::store::{MemoryStore, StoreError};
 #[cfg(feature = "macros")]
-pub use crate::{aggregate, apply, command, command_handler, domain, domain_event, upcast, value_object};
+pub use crate::{
+    aggregate, apply, async_projection, command, command_handler, domain, domain_event, monitor_projection, projection,
+    query, query_handler, read_model, reset, sync_projection, upcast, value_object,
+};

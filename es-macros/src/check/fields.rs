@@ -15,9 +15,14 @@ pub(crate) fn reason(attribute: &Attribute) -> Option<String> {
 
 /// Local time has no meaning on another machine or after a change of clocks: what is stored is UTC.
 pub(crate) fn local_time(field: &Field, diagnostics: &mut Diagnostics) -> bool {
+    local_time_of("events", field, diagnostics)
+}
+
+/// As [`local_time`], for what is stored elsewhere.
+pub(crate) fn local_time_of(what: &str, field: &Field, diagnostics: &mut Diagnostics) -> bool {
     let mut found = false;
     types::walk(&field.ty, &mut |ty| {
-        if let Some(text) = local_time_text(ty) {
+        if let Some(text) = local_time_text(what, ty) {
             diagnostics.error(ty, text);
             found = true;
         }
@@ -25,14 +30,16 @@ pub(crate) fn local_time(field: &Field, diagnostics: &mut Diagnostics) -> bool {
     found
 }
 
-fn local_time_text(ty: &Type) -> Option<Text> {
+fn local_time_text(what: &str, ty: &Type) -> Option<Text> {
     let last = types::last_segment(ty)?;
     let name = last.ident.to_string();
     let zone =
         types::type_arguments(ty).first().and_then(|zone| types::last_segment(zone)).map(|s| s.ident.to_string());
     match (name.as_str(), zone.as_deref()) {
-        ("NaiveDateTime" | "NaiveTime" | "SystemTime", _) => Some(texts::local_time(&name)),
-        ("DateTime", Some(zone @ ("Local" | "FixedOffset"))) => Some(texts::local_time(&format!("DateTime<{zone}>"))),
+        ("NaiveDateTime" | "NaiveTime" | "SystemTime", _) => Some(texts::local_time(what, &name)),
+        ("DateTime", Some(zone @ ("Local" | "FixedOffset"))) => {
+            Some(texts::local_time(what, &format!("DateTime<{zone}>")))
+        }
         _ => None,
     }
 }

@@ -9,5 +9,8 @@ pub(crate) mod fields;
 pub(crate) mod handler;
 pub(crate) mod items;
 pub(crate) mod names;
+pub(crate) mod projection;
+pub(crate) mod query;
+pub(crate) mod read_model;
 pub(crate) mod upcaster;
 pub(crate) mod value;

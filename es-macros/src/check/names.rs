@@ -15,6 +15,30 @@ pub(crate) fn stored(what: &str, name: &str, at: &impl ToTokens, diagnostics: &m
     }
 }
 
+/// The longest name of a table or column: stores append to it and keep it below their own limit.
+const LONGEST_SQL: usize = 50;
+
+/// A table's name goes into SQL as it is, beside the tables of the runtime and of the store.
+pub(crate) fn table(name: &str, at: &impl ToTokens, diagnostics: &mut Diagnostics) {
+    let taken = ["es_", "_es", "sqlite_"].into_iter().find(|prefix| name.starts_with(prefix));
+    if name.is_empty() {
+        diagnostics.error(at, texts::empty_name("table"));
+    } else if let Some(prefix) = taken {
+        diagnostics.error(at, texts::reserved_table(name, prefix));
+    } else if name.len() > LONGEST_SQL {
+        diagnostics.error(at, texts::long_table(name.len(), LONGEST_SQL));
+    } else if !is_sql(name) {
+        diagnostics.error(at, texts::bad_table(name));
+    }
+}
+
+/// Tells whether a name is the same in every dialect of SQL, without quotes.
+pub(crate) fn is_sql(name: &str) -> bool {
+    name.len() <= LONGEST_SQL
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
 /// Verbs that begin a command's name and seldom a noun's.
 const VERBS: [&str; 40] = [
     "Accept",

@@ -3,6 +3,10 @@
 
 use quote::ToTokens;
 
+mod read_side;
+
+pub(crate) use read_side::*;
+
 use super::Text;
 use crate::check::names::similar;
 use crate::model::behaviour::Shape;
@@ -15,6 +19,9 @@ use crate::word::Word;
 pub(crate) fn unknown_option(word: Word, name: &str) -> Text {
     let text = Text::new(format!("unknown option `{name}` for `{word}`"));
     if let Some(owner) = word.owner_of(name) {
+        if let Some(text) = option_of_the_sibling(word, owner, name) {
+            return text;
+        }
         return text.help(match (word, owner) {
             (Word::AggregateImpl, Word::Aggregate) => {
                 "this option goes on the struct, not on its impl blocks".to_owned()
@@ -119,14 +126,18 @@ pub(crate) fn bug(message: &str) -> Text {
         .note(format!("es-macros {}: {message}", env!("CARGO_PKG_VERSION")))
 }
 
-pub(crate) fn apply_outside() -> Text {
-    Text::new("`#[apply]` has no effect here").help("put `#[aggregate]` on the surrounding impl block")
+pub(crate) fn outside(word: Word) -> Text {
+    let block = match word {
+        Word::Apply => "#[aggregate]",
+        _ => "#[projection(name = \"…\")]",
+    };
+    Text::new(format!("`{word}` has no effect here")).help(format!("put `{block}` on the surrounding impl block"))
 }
 
 // ---- events ---------------------------------------------------------------------------------------------------------
 
-pub(crate) fn local_time(name: &str) -> Text {
-    Text::new(format!("events store time in UTC only, and `{name}` is not UTC")).help("use `DateTime<Utc>`")
+pub(crate) fn local_time(what: &str, name: &str) -> Text {
+    Text::new(format!("{what} store time in UTC only, and `{name}` is not UTC")).help("use `DateTime<Utc>`")
 }
 
 pub(crate) fn borrowed(ty: &str, owned: &str) -> Text {

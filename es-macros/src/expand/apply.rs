@@ -1,13 +1,15 @@
-//! `#[apply]` outside of an `#[aggregate] impl` block: it gives advice.
+//! Attributes outside of the impl block that reads them: they give advice.
 
 use proc_macro2::TokenStream;
 use quote::quote;
 
 use crate::diagnostics::{Diagnostics, texts};
+use crate::word::Word;
 
-pub(crate) fn expand(_options: &TokenStream, tokens: &TokenStream) -> TokenStream {
+/// `#[apply]` and the like, alone.
+pub(crate) fn expand(word: Word, tokens: &TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
-    diagnostics.error_at(proc_macro2::Span::call_site(), &texts::apply_outside());
+    diagnostics.error_at(proc_macro2::Span::call_site(), &texts::outside(word));
     let reports = diagnostics.into_tokens();
     quote!(#tokens #reports)
 }

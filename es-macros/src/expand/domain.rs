@@ -4,7 +4,7 @@ use proc_macro2::{Literal, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt as _;
 
-use crate::diagnostics::Diagnostics;
+use crate::diagnostics::{Diagnostics, texts};
 use crate::model::domain::Domain;
 use crate::model::{Listed, at};
 
@@ -40,7 +40,7 @@ fn render(domain: &Domain, broken: bool) -> TokenStream {
         runtime,
         &quote! {
             #[allow(unused_imports)]
-            use __es::{FallbackOfAggregate as _, FallbackOfDomain as _};
+            use __es::{FallbackOfAggregate as _, FallbackOfDomain as _, FallbackOfQuery as _};
             #(#parts)*
             #checks
         },
@@ -160,13 +160,21 @@ fn table(domain: &Domain, name: &str) -> TokenStream {
         let (cfgs, path) = (&listed.cfgs, &listed.path);
         quote_spanned!(at(listed.span)=> #(#cfgs)* __es::Inner::<#path>::TABLE)
     });
+    let queries = domain.queries.iter().map(|listed| {
+        let (cfgs, path, text) = (&listed.cfgs, &listed.path, listed.type_name());
+        quote_spanned!(at(listed.span)=> #(#cfgs)* __es::QueryDescriptor::of::<#path>(#text))
+    });
+    let projections = domain.projections.iter().map(|listed| {
+        let (cfgs, path) = (&listed.cfgs, &listed.path);
+        quote_spanned!(at(listed.span)=> #(#cfgs)* <#path as __es::Projection>::PROJECTION)
+    });
     quote! {
         &__es::DomainTable {
             name: #name,
             aggregates: &[#(#aggregates),*],
             commands: &[#(#commands),*],
-            queries: &[],
-            projections: &[],
+            queries: &[#(#queries),*],
+            projections: &[#(#projections),*],
             domains: &[#(#parts),*],
         }
     }
@@ -182,14 +190,63 @@ fn routes(domain: &Domain) -> TokenStream {
         let (cfgs, path) = (&listed.cfgs, &listed.path);
         quote_spanned!(at(listed.span)=> #(#cfgs)* __es::Inner::<#path>::route(routes);)
     });
+    let (bounds, reads) = (bounds(domain), reads(domain));
     quote! {
         #[automatically_derived]
-        impl<S: __es::Store> __es::DomainOn<S> for #ident {
+        impl<S: __es::Store> __es::DomainOn<S> for #ident
+        where
+            #bounds
+        {
             #[allow(unused_variables)]
             fn routes(routes: &mut __es::Routes<S>) {
                 #(#commands)*
                 #(#parts)*
             }
+            #reads
+        }
+    }
+}
+
+/// The domain runs where all of its parts do. The part stands before its trait, so that the error about it is the trait's own.
+/// What depends on `#[cfg]` must run everywhere: a bound has no attributes.
+fn bounds(domain: &Domain) -> TokenStream {
+    let bound = |listed: &Listed, trait_: TokenStream| {
+        let path = &listed.path;
+        let bound = quote_spanned!(at(listed.span)=> #path: __es::#trait_<S>,);
+        listed.cfgs.is_empty().then_some(bound)
+    };
+    let queries = domain.queries.iter().filter_map(|listed| bound(listed, quote!(AnswersOn)));
+    let projections = domain.projections.iter().filter_map(|listed| bound(listed, quote!(ProjectionOn)));
+    let parts = domain.domains.iter().filter_map(|listed| bound(listed, quote!(DomainOn)));
+    quote!(#(#queries)* #(#projections)* #(#parts)*)
+}
+
+/// The queries and projections of the domain and of its parts.
+fn reads(domain: &Domain) -> TokenStream {
+    let part = |listed: &Listed, what: TokenStream| {
+        let (cfgs, path) = (&listed.cfgs, &listed.path);
+        quote_spanned!(at(listed.span)=> #(#cfgs)* __es::Inner::<#path>::#what::<S>(#what);)
+    };
+    let queries = domain.queries.iter().map(|listed| {
+        let (cfgs, path) = (&listed.cfgs, &listed.path);
+        quote_spanned!(at(listed.span)=> #(#cfgs)* __es::Asked::<#path>::route(queries);)
+    });
+    let projections = domain.projections.iter().map(|listed| {
+        let (cfgs, path) = (&listed.cfgs, &listed.path);
+        quote_spanned!(at(listed.span)=> #(#cfgs)* <#path as __es::ProjectionOn<S>>::register(projections);)
+    });
+    let parts_queries = domain.domains.iter().map(|listed| part(listed, quote!(queries)));
+    let parts_projections = domain.domains.iter().map(|listed| part(listed, quote!(projections)));
+    quote! {
+        #[allow(unused_variables)]
+        fn queries(queries: &mut __es::QueryRoutes<S>) {
+            #(#queries)*
+            #(#parts_queries)*
+        }
+        #[allow(unused_variables)]
+        fn projections(projections: &mut __es::Projections) {
+            #(#projections)*
+            #(#parts_projections)*
         }
     }
 }
@@ -233,7 +290,17 @@ fn commands(domain: &Domain) -> TokenStream {
         let path = &listed.path;
         from(command, listed, &quote!(<#path as __es::Domain>::Command))
     });
-    quote!(#(#commands)* #(#parts)*)
+    let queries = domain.queries.iter().map(|listed| {
+        let (cfgs, path) = (&listed.cfgs, &listed.path);
+        quote_spanned! {at(listed.span)=>
+            #(#cfgs)*
+            #[automatically_derived]
+            impl __es::InDomain for #path {
+                type Domain = #ident;
+            }
+        }
+    });
+    quote!(#(#commands)* #(#queries)* #(#parts)*)
 }
 
 fn from(command: &proc_macro2::Ident, listed: &Listed, ty: &TokenStream) -> TokenStream {
@@ -357,12 +424,17 @@ fn markers(domain: &Domain) -> TokenStream {
     };
     let aggregates = domain.aggregates.iter().map(|listed| reads(listed, quote!(AGGREGATE_IS_NOT_LISTED_IN_A_DOMAIN)));
     let commands = domain.commands.iter().map(|listed| reads(listed, quote!(COMMAND_IS_NOT_LISTED_IN_A_DOMAIN)));
+    let queries = domain.queries.iter().map(|listed| reads(listed, quote!(QUERY_IS_NOT_LISTED_IN_A_DOMAIN)));
+    let projections =
+        domain.projections.iter().map(|listed| reads(listed, quote!(PROJECTION_IS_NOT_LISTED_IN_A_DOMAIN)));
     quote! {
         const _: () = {
             #[allow(unused_imports)]
             use __es::NoMarker as _;
             #(#aggregates)*
             #(#commands)*
+            #(#queries)*
+            #(#projections)*
         };
     }
 }
@@ -378,6 +450,21 @@ fn checks(domain: &Domain) -> TokenStream {
     };
     let aggregates = domain.aggregates.iter().enumerate().skip(1).map(|entry| check("aggregate", entry));
     let commands = domain.commands.iter().enumerate().skip(1).map(|entry| check("command", entry));
+    let queries = domain.queries.iter().enumerate().skip(1).map(|entry| check("query", entry));
+    let projections = domain.projections.iter().enumerate().skip(1).map(|entry| check("projection", entry));
     let parts = domain.domains.iter().enumerate().map(|entry| check("part", entry));
-    quote!(#(#aggregates)* #(#commands)* #(#parts)*)
+    let answered = domain.queries.iter().map(|listed| {
+        let (cfgs, path) = (&listed.cfgs, &listed.path);
+        let text = texts::no_query_handler(&listed.type_name()).to_string();
+        quote_spanned! {at(listed.span)=>
+            #(#cfgs)*
+            const _: () = ::core::assert!(
+                __es::Asked::<#path>::HAS_A_HANDLER
+                    || __es::Asked::<#path>::HAS_A_BOUND_HANDLER
+                    || !__es::Asked::<#path>::IS_A_QUERY,
+                #text
+            );
+        }
+    });
+    quote!(#(#aggregates)* #(#commands)* #(#queries)* #(#projections)* #(#answered)* #(#parts)*)
 }

@@ -99,7 +99,7 @@ fn descriptor(handler: &FreeHandler, signature: &HandlerSignature) -> TokenStrea
 }
 
 /// Writes `'static` where a reference has no lifetime: constants have none to give.
-fn with_static(ty: &Type) -> Type {
+pub(super) fn with_static(ty: &Type) -> Type {
     match types::plain(ty) {
         Type::Reference(reference) => {
             let mut reference = reference.clone();

@@ -168,9 +168,14 @@ fn is_this(parameter: &PatType, self_ty: &Type) -> bool {
 
 /// Checks `retries = N`.
 pub(crate) fn retries(given: Option<&Whole>, diagnostics: &mut Diagnostics) -> Option<u64> {
+    retries_of("retries", given, diagnostics)
+}
+
+/// Checks how often something is tried again.
+pub(crate) fn retries_of(option: &str, given: Option<&Whole>, diagnostics: &mut Diagnostics) -> Option<u64> {
     let given = given?;
     if u32::try_from(given.value).is_err() {
-        diagnostics.error_at(given.span, &texts::too_large("retries"));
+        diagnostics.error_at(given.span, &texts::too_large(option));
     }
     Some(given.value)
 }

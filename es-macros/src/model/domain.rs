@@ -23,6 +23,8 @@ pub(crate) struct Domain {
     pub(crate) name: String,
     pub(crate) aggregates: Vec<Listed>,
     pub(crate) commands: Vec<Listed>,
+    pub(crate) queries: Vec<Listed>,
+    pub(crate) projections: Vec<Listed>,
     pub(crate) domains: Vec<Listed>,
 }
 
@@ -39,6 +41,8 @@ impl Domain {
             name: input.name.as_ref().map_or_else(|| ident.to_string(), syn::LitStr::value),
             aggregates: check::domain::distinct(input.entries("aggregates"), "aggregate", diagnostics),
             commands: check::domain::distinct(input.entries("commands"), "command", diagnostics),
+            queries: check::domain::distinct_paths(input.entries("queries"), "query", diagnostics),
+            projections: check::domain::distinct_paths(input.entries("projections"), "projection", diagnostics),
             domains: check::domain::distinct(input.entries("domains"), "domain", diagnostics),
             runtime: runtime(input.runtime),
             attrs: input.attrs,

@@ -6,6 +6,9 @@ pub(crate) mod command;
 pub(crate) mod domain;
 pub(crate) mod event;
 pub(crate) mod handler;
+pub(crate) mod projection;
+pub(crate) mod query;
+pub(crate) mod read_model;
 pub(crate) mod upcaster;
 pub(crate) mod value;
 

@@ -12,7 +12,7 @@ use crate::diagnostics::{Diagnostics, texts};
 use super::options::{CratePath, Entry};
 
 /// The sections this release knows.
-pub(crate) const SECTIONS: [&str; 3] = ["aggregates", "commands", "domains"];
+pub(crate) const SECTIONS: [&str; 5] = ["aggregates", "commands", "queries", "projections", "domains"];
 
 /// `domain! { /// docs  pub Bank = "bank"; … }` as it is written.
 #[derive(Debug)]

@@ -6,4 +6,5 @@ pub(crate) mod function;
 pub(crate) mod impl_block;
 pub(crate) mod item;
 pub(crate) mod options;
+pub(crate) mod read_side;
 pub(crate) mod types;

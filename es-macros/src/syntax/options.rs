@@ -50,7 +50,7 @@ pub(crate) fn read_attribute<T: FromMeta + Default>(
     }
 }
 
-fn name_of(meta: &Meta) -> String {
+pub(super) fn name_of(meta: &Meta) -> String {
     meta.path().to_token_stream().to_string().replace(' ', "")
 }
 
@@ -81,11 +81,15 @@ fn parse_meta(input: ParseStream) -> syn::Result<Meta> {
 fn split_at_commas(tokens: TokenStream) -> Vec<TokenStream> {
     let mut pieces = vec![TokenStream::new()];
     let mut depth = 0_i32;
+    let mut before = ' ';
     for token in tokens {
+        let previous = std::mem::replace(&mut before, ' ');
         if let TokenTree::Punct(punct) = &token {
+            before = punct.as_char();
             match punct.as_char() {
                 '<' => depth += 1,
-                '>' => depth -= 1,
+                // An arrow closes nothing.
+                '>' if !matches!(previous, '-' | '=') => depth -= 1,
                 ',' if depth <= 0 => {
                     pieces.push(TokenStream::new());
                     continue;
@@ -101,7 +105,7 @@ fn split_at_commas(tokens: TokenStream) -> Vec<TokenStream> {
     pieces
 }
 
-fn refuse<T>(at: &impl ToTokens, text: &Text) -> darling::Result<T> {
+pub(super) fn refuse<T>(at: &impl ToTokens, text: &Text) -> darling::Result<T> {
     Err(darling::Error::custom(text).with_span(at))
 }
 
@@ -122,7 +126,7 @@ impl FromMeta for Flag {
 }
 
 /// Gives the value of `name = value`, or says what should stand there.
-fn value_of<'a>(item: &'a Meta, expected: &str, example: &str) -> darling::Result<&'a Expr> {
+pub(super) fn value_of<'a>(item: &'a Meta, expected: &str, example: &str) -> darling::Result<&'a Expr> {
     match item {
         Meta::NameValue(pair) => Ok(&pair.value),
         other => refuse(other, &texts::value_missing(&name_of(other), expected, example)),

@@ -113,3 +113,11 @@ fn write(tokens: TokenStream, text: &mut String) {
         }
     }
 }
+
+/// The type behind `&mut`.
+pub(crate) fn lent_mutably(ty: &Type) -> Option<&Type> {
+    match plain(ty) {
+        Type::Reference(reference) if reference.mutability.is_some() => Some(plain(&reference.elem)),
+        _ => None,
+    }
+}

@@ -41,6 +41,8 @@ pub fn unknown_aggregate(event: &Recorded<AnyEvent>) -> DecodeError {
 pub trait NoMarker {
     const AGGREGATE_IS_NOT_LISTED_IN_A_DOMAIN: () = ();
     const COMMAND_IS_NOT_LISTED_IN_A_DOMAIN: () = ();
+    const QUERY_IS_NOT_LISTED_IN_A_DOMAIN: () = ();
+    const PROJECTION_IS_NOT_LISTED_IN_A_DOMAIN: () = ();
 }
 impl<T: ?Sized> NoMarker for T {}
 
@@ -61,6 +63,41 @@ pub const fn unique_command<D: Domain>(index: usize) {
                 command.type_name,
                 "`",
             ]);
+        }
+        earlier += 1;
+    }
+}
+
+/// Refuses a query whose name an earlier query of the domain has.
+#[track_caller]
+pub const fn unique_query<D: Domain>(index: usize) {
+    let query = &D::TABLE.queries[index];
+    let mut earlier = 0;
+    while earlier < index {
+        let other = &D::TABLE.queries[earlier];
+        if same_text(other.name, query.name) {
+            let (one, two) = (other.type_name, query.type_name);
+            stop(["query name `", query.name, "` is used by both `", one, "` and `", two, "`"]);
+        }
+        earlier += 1;
+    }
+}
+
+/// Refuses a projection whose name or table an earlier projection of the domain has.
+#[track_caller]
+pub const fn unique_projection<D: Domain>(index: usize) {
+    let projection = D::TABLE.projections[index];
+    let mut earlier = 0;
+    while earlier < index {
+        let other = D::TABLE.projections[earlier];
+        let (one, two) = (other.type_name, projection.type_name);
+        if same_text(other.name, projection.name) {
+            stop(["projection name `", projection.name, "` is used by both `", one, "` and `", two, "`"]);
+        }
+        if let (Some(table), Some(taken)) = (projection.table, other.table)
+            && same_text(table.name, taken.name)
+        {
+            stop(["table name `", table.name, "` is used by both `", one, "` and `", two, "`"]);
         }
         earlier += 1;
     }
@@ -138,11 +175,47 @@ const fn clash_of_lists(one: &DomainTable, other: &DomainTable) {
         }
         index += 1;
     }
+    clash_of_reads(one, other);
     index = 0;
     while index < one.commands.len() * other.commands.len() {
         let a = one.commands[index / other.commands.len()].name;
         if same_text(a, other.commands[index % other.commands.len()].name) {
             stop(["command name `", a, "` is used in both domain `", one.name, "` and domain `", other.name, "`"]);
+        }
+        index += 1;
+    }
+}
+
+/// Compares what two domains themselves read.
+#[track_caller]
+const fn clash_of_reads(one: &DomainTable, other: &DomainTable) {
+    let mut index = 0;
+    while index < one.queries.len() * other.queries.len() {
+        let a = one.queries[index / other.queries.len()].name;
+        if same_text(a, other.queries[index % other.queries.len()].name) {
+            stop(["query name `", a, "` is used in both domain `", one.name, "` and domain `", other.name, "`"]);
+        }
+        index += 1;
+    }
+    index = 0;
+    while index < one.projections.len() * other.projections.len() {
+        let a = one.projections[index / other.projections.len()];
+        let b = other.projections[index % other.projections.len()];
+        if same_text(a.name, b.name) {
+            stop([
+                "projection name `",
+                a.name,
+                "` is used in both domain `",
+                one.name,
+                "` and domain `",
+                other.name,
+                "`",
+            ]);
+        }
+        if let (Some(a), Some(b)) = (a.table, b.table)
+            && same_text(a.name, b.name)
+        {
+            stop(["table name `", a.name, "` is used in both domain `", one.name, "` and domain `", other.name, "`"]);
         }
         index += 1;
     }

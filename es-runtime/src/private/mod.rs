@@ -14,6 +14,8 @@ mod event;
 mod handler;
 mod probe;
 mod projection;
+mod query;
+mod read_model;
 mod text;
 mod value;
 
@@ -66,6 +68,8 @@ pub use event::*;
 pub use handler::*;
 pub use probe::*;
 pub use projection::*;
+pub use query::*;
+pub use read_model::*;
 pub use text::same_text;
 pub use value::*;
 

@@ -1,0 +1,123 @@
+//! Read models and the functions of projections, as they are declared.
+
+use std::fmt::Display;
+use std::future::Future;
+
+use serde::ser::{Error as _, SerializeMap as _};
+use serde::{Serialize, Serializer};
+
+use crate::aggregate::{Aggregate, EventOf};
+use crate::handler::{Dep, Dependencies, Dependency};
+use crate::projection::{BoxFuture, ProjectionFailure, ProjectionHandler};
+use crate::read_model::{ColumnCodec, ReadModel, TableDescriptor, Value};
+
+use super::projection_failed;
+use super::text::same_text;
+
+/// Tells whether a field may be part of a key. Where it cannot be stored at all, that is said elsewhere.
+#[must_use]
+pub const fn may_be_key<T>(codec: &Option<ColumnCodec<T>>) -> bool {
+    match codec {
+        Some(codec) => codec.ty.may_be_key() && !codec.nullable,
+        None => true,
+    }
+}
+
+/// Gives the place of a column that is there.
+#[must_use]
+pub const fn place_of(table: &TableDescriptor, name: &str) -> usize {
+    let mut place = 0;
+    while place < table.columns.len() && !same_text(table.columns[place].name, name) {
+        place += 1;
+    }
+    place
+}
+
+/// Writes a row as an object of its columns.
+///
+/// # Errors
+///
+/// What the serializer says; and where a field cannot be stored.
+pub fn serialize_row<R: ReadModel, S: Serializer>(row: &R, serializer: S) -> Result<S::Ok, S::Error> {
+    let values = row.to_values().map_err(S::Error::custom)?;
+    let mut map = serializer.serialize_map(Some(values.len()))?;
+    for (column, value) in R::TABLE.columns.iter().zip(&values) {
+        map.serialize_entry(column.name, &Field(value))?;
+    }
+    map.end()
+}
+
+/// A value on its way out.
+struct Field<'a>(&'a Value);
+
+impl Serialize for Field<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Null => serializer.serialize_none(),
+            Value::Boolean(value) => serializer.serialize_bool(*value),
+            Value::Integer(value) => serializer.serialize_i64(*value),
+            Value::Real(value) => serializer.serialize_f64(*value),
+            Value::Text(value) | Value::Decimal(value) => serializer.serialize_str(value),
+            Value::Uuid(value) => value.serialize(serializer),
+            Value::Timestamp(value) => value.serialize(serializer),
+            Value::Date(value) => value.serialize(serializer),
+            Value::Json(value) => {
+                let value: serde_json::Value = serde_json::from_str(value).map_err(S::Error::custom)?;
+                value.serialize(serializer)
+            }
+        }
+    }
+}
+
+/// What the functions of a projection are, and how they run.
+pub trait ProjectionParts: Sized {
+    type Run: 'static;
+    const PARTS: (&'static [ProjectionHandler], &'static [Self::Run]);
+}
+
+/// An event that some aggregate lists.
+#[diagnostic::on_unimplemented(
+    message = "no aggregate lists `{Self}` as its event",
+    label = "an event of no aggregate",
+    note = "a projection takes `&Recorded<Event>`, and the event is in `events(..)` of an aggregate"
+)]
+pub trait EventOfSome<A: Aggregate>: EventOf<A> {}
+#[diagnostic::do_not_recommend]
+impl<E: EventOf<A>, A: Aggregate> EventOfSome<A> for E {}
+
+/// Asks that exactly one aggregate lists the event. Where several do, the compiler names this function: say with `of` which.
+pub const fn say_with_of_which<E: EventOfSome<Aggregate>, Aggregate: crate::aggregate::Aggregate>() {}
+
+/// What a function of a projection that waits may return.
+#[diagnostic::on_unimplemented(
+    message = "a projection function cannot return `{Self}`",
+    label = "not `Result<(), Error>`",
+    note = "return `Result<(), Error>`, with an error that implements `Display`"
+)]
+pub trait Projected {
+    fn projected(self, handler: &'static str) -> Result<(), ProjectionFailure>;
+}
+impl<E: Display> Projected for Result<(), E> {
+    fn projected(self, handler: &'static str) -> Result<(), ProjectionFailure> {
+        self.map_err(|error| projection_failed(handler, &error))
+    }
+}
+
+/// Boxes what a function does.
+pub fn boxed_projection<'a>(
+    work: impl Future<Output = Result<(), ProjectionFailure>> + Send + 'a,
+) -> BoxFuture<'a, Result<(), ProjectionFailure>> {
+    Box::pin(work)
+}
+
+/// Takes a dependency for a function.
+///
+/// # Errors
+///
+/// [`ProjectionFailure::Failed`] where it was not given; `build` finds these before anything runs.
+pub fn dependency<T: Dependency + ?Sized>(
+    dependencies: &Dependencies,
+    handler: &'static str,
+) -> Result<Dep<T>, ProjectionFailure> {
+    dependencies.take::<T>().map_err(|missing| projection_failed(handler, &missing))
+}
