@@ -9,3 +9,4 @@ mod domain;
 mod faulty;
 mod flow;
 mod properties;
+mod read;
