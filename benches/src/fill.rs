@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use chrono::Utc;
 use es_runtime::aggregate::Aggregate as _;
-use es_runtime::app::App;
+use es_runtime::app::{App, CommandOf, DomainOn};
 use es_runtime::event::{DomainEvent as _, EventId, EventName, Metadata, StreamId, Version};
 use es_runtime::store::{DecisionChain, EventStore, NewCommit, NewEvent, Store};
 use futures_util::StreamExt as _;
 use uuid::Uuid;
 
 use crate::Result;
-use crate::bank::{Account, AccountOpened, Bank, EntryBooked, OpenAccount, TEXT};
+use crate::bank::{Account, AccountOpened, EntryBooked, OpenAccount, TEXT};
 
 /// Makes ids of accounts.
 #[must_use]
@@ -24,7 +24,12 @@ pub fn accounts(count: usize) -> Vec<Uuid> {
 /// # Errors
 ///
 /// What a dispatch says.
-pub async fn open<S: Store>(app: &App<Bank, S>, accounts: &[Uuid]) -> Result<()> {
+pub async fn open<D, Path, S>(app: &App<D, S>, accounts: &[Uuid]) -> Result<()>
+where
+    D: DomainOn<S>,
+    OpenAccount: CommandOf<D, Path>,
+    S: Store,
+{
     let mut opened = futures_util::stream::iter(accounts.iter().copied())
         .map(|account| {
             let app = app.clone();
@@ -103,6 +108,27 @@ pub async fn histories<S: EventStore>(store: &S, commits: impl IntoIterator<Item
         ticket.await?;
     }
     Ok(())
+}
+
+/// Fills accounts in a scattered order: each is opened, then entries are booked until there are so many events.
+///
+/// # Errors
+///
+/// What the store says.
+pub async fn scattered<S: EventStore>(store: &S, accounts: usize, events: usize) -> Result<()> {
+    let streams: Vec<StreamId> = self::accounts(accounts).iter().map(Account::stream).collect();
+    let mut versions = vec![0; accounts];
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let commits = (0..events).map(|number| {
+        // Xorshift: the same order in every run.
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let at = if number < accounts { number } else { usize::try_from(random >> 33).unwrap_or(0) % accounts };
+        versions[at] += 1;
+        (streams[at].clone(), versions[at] - 1)
+    });
+    histories(store, commits).await
 }
 
 /// Fills one long stream and short ones, mixed in the log as they would be in life.

@@ -2,6 +2,7 @@
 
 pub mod bank;
 pub mod fill;
+pub mod views;
 
 /// The error of a benchmark: it is reported, and the program ends.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;

@@ -53,7 +53,9 @@ async fn run<S: Store>(store: S, steps: Vec<Step>) {
     let mut bank = build(&store, 3).await;
     for step in steps {
         match step {
-            Step::Open(number) => drop(bank.dispatch(Open { account: of(number), owner: "ann".into(), branch: 0 }).await),
+            Step::Open(number) => {
+                drop(bank.dispatch(Open { account: of(number), owner: "ann".into(), branch: 0 }).await)
+            }
             Step::Deposit(number, branch, cents) => {
                 drop(bank.dispatch(Deposit { account: of(number), branch: branch.into(), cents }).await);
             }

@@ -9,7 +9,9 @@ use futures_util::TryStreamExt as _;
 use tokio::time::Instant;
 
 use super::child::account;
-use super::domain::{AccountEvent, BalanceChanged, BalanceV2, Bank, BankChanged, BankV2, Close, Deposit, Open, Withdraw};
+use super::domain::{
+    AccountEvent, BalanceChanged, BalanceV2, Bank, BankChanged, BankV2, Close, Deposit, Open, Withdraw,
+};
 use super::random::Random;
 use crate::domain::on_every_store;
 

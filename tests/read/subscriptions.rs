@@ -8,9 +8,7 @@ use es_runtime::prelude::*;
 use es_runtime::store::Store;
 use tokio::time::Instant;
 
-use super::domain::{
-    Account, Bank, Core, Deposit, Deposited, Fragile, Open, Opened, Withdraw, break_for, heal_for,
-};
+use super::domain::{Account, Bank, Core, Deposit, Deposited, Fragile, Open, Opened, Withdraw, break_for, heal_for};
 use super::truth;
 use crate::domain::on_every_store;
 

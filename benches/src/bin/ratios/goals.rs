@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use crate::measure::Measure::{self, Memory, Read, Write};
+use crate::archive::Follow as F;
+use crate::measure::Measure::{self, Follow, Memory, Read, Visible, Write};
 use crate::memory::Memory as M;
 use crate::read::Read as R;
+use crate::visible::Visible as V;
 use crate::write::{Load, Way};
 
 /// One line of the table.
@@ -28,6 +30,8 @@ pub(crate) enum Aim {
     Nanoseconds(f64),
     /// At most this long an event, with at most that many allocations.
     Cost(f64, f64),
+    /// Nearly always visible within so many milliseconds.
+    Lag(f64),
     /// To be looked at only.
     None,
 }
@@ -38,7 +42,7 @@ impl Aim {
         match self {
             Self::Ratio(ratio) => Some(ratio),
             Self::ByFlush(slow, cheap) => Some(if flush > Duration::from_micros(800) { slow } else { cheap }),
-            Self::Nanoseconds(_) | Self::Cost(..) | Self::None => None,
+            Self::Nanoseconds(_) | Self::Cost(..) | Self::Lag(_) | Self::None => None,
         }
     }
 }
@@ -82,6 +86,16 @@ pub(crate) const GOALS: &[Goal] = &[
     alone("g10", "read in memory", Memory(M::Read), Aim::Nanoseconds(40.0)),
     alone("g10", "fold", Memory(M::Fold), Aim::Nanoseconds(20.0)),
     goal("g10", "decode an event", Memory(M::Decode), "serde_json", Memory(M::Json), Aim::Ratio(1.0 / 1.15)),
+    goal("h1", "catch-up: 100,000 events, 1,000 rows", Follow(F::Build), "sqlx, a transaction an event", Follow(F::EachEvent), Aim::ByFlush(250.0, 50.0)),
+    goal("h1", "catch-up: 100,000 events, 1,000 rows", Follow(F::Build), "sqlx, 1,000 events a transaction, row by row", Follow(F::EachRow), Aim::Ratio(5.0)),
+    goal("h1", "catch-up: 100,000 events, 1,000 rows", Follow(F::Build), "sqlx, 1,000 events a transaction, folded", Follow(F::Folded), Aim::Ratio(1.0)),
+    goal("h1", "catch-up: 100,000 events, 1,000 rows", Follow(F::Build), "rusqlite, 1,000 events a transaction, row by row", Follow(F::Rusqlite), Aim::Ratio(0.7)),
+    goal("h2", "64 dispatchers, a synchronous projection", Write(Way::DispatchKept, MANY), "without it", Write(Way::Dispatch, MANY), Aim::Ratio(0.625)),
+    goal("h2", "one dispatcher, a synchronous projection", Write(Way::DispatchKept, ONE), "without it", Write(Way::Dispatch, ONE), Aim::Ratio(0.625)),
+    goal("h3", "64 dispatchers, a projection behind the log", Write(Way::DispatchBehind, MANY), "without it", Write(Way::Dispatch, MANY), Aim::None),
+    goal("h3", "one dispatcher, a projection behind the log", Write(Way::DispatchBehind, ONE), "without it", Write(Way::Dispatch, ONE), Aim::None),
+    alone("h4", "from commit to visible, idle before", Visible(V::Idle), Aim::Lag(20.0)),
+    alone("h4", "from commit to visible, one after the other", Visible(V::AtOnce), Aim::Lag(20.0)),
 ];
 
 const fn goal(

@@ -1,5 +1,7 @@
 //! How fast the runtime is, compared with what: one table of ratios, all measured in turns in one run.
 
+mod archive;
+mod by_hand_views;
 mod counting;
 mod flush;
 mod goals;
@@ -8,7 +10,9 @@ mod limit;
 mod measure;
 mod memory;
 mod read;
+mod rebuild;
 mod table;
+mod visible;
 mod write;
 
 use std::path::PathBuf;
@@ -22,8 +26,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use counting::Counting;
 use flush::Flush;
 use goals::{GOALS, Goal};
-use measure::{Env, Measure, Sample};
-use read::Library;
+use measure::{Env, Files, Measure, Sample};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -43,7 +46,7 @@ struct Arguments {
     /// Three rounds of 0.3 seconds.
     #[arg(long)]
     quick: bool,
-    /// Only these goals: a to f, g1 to g4, g10.
+    /// Only these goals: a to f, g1 to g4, g10, h1 to h5.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Measures the runtime only, without what it is compared with: for profilers.
@@ -58,6 +61,12 @@ struct Arguments {
     /// How many connections the pool of what is written by hand has. More are slower: SQLite has one writer.
     #[arg(long, default_value_t = 1)]
     pool: u32,
+    /// Instead of the goals: builds a read model from so many stored events, each in a process of its own.
+    #[arg(long, value_delimiter = ',')]
+    rebuild: Vec<usize>,
+    /// What a process of `--rebuild` does.
+    #[arg(long, hide = true)]
+    rebuild_file: Option<PathBuf>,
 }
 
 fn main() -> Result<ExitCode> {
@@ -81,6 +90,14 @@ fn main() -> Result<ExitCode> {
         pool: arguments.pool.max(1),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if let Some(file) = &arguments.rebuild_file {
+        runtime.block_on(rebuild::one(file, &env))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !arguments.rebuild.is_empty() {
+        runtime.block_on(rebuild::all(&arguments.rebuild, folder.path()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let measures = measures(&goals, arguments.alone);
     let results = runtime.block_on(measure_all(&measures, rounds, &env, &folder))?;
     table::print(&goals, &results, &env, rounds)
@@ -111,8 +128,7 @@ fn measures(goals: &[&Goal], alone: bool) -> Vec<Measure> {
 async fn measure_all(measures: &[Measure], rounds: usize, env: &Env, folder: &tempfile::TempDir) -> Result<Results> {
     let mut samples: Vec<_> = measures.iter().map(|measure| (*measure, Vec::new())).collect();
     let mut flushes = Vec::new();
-    let reads = measures.iter().any(|measure| matches!(measure, Measure::Read(_)));
-    let library = if reads { Some(Library::new(folder.path()).await?) } else { None };
+    let files = Files::of(measures, folder.path()).await?;
     let bar = ProgressBar::new((samples.len() * rounds) as u64)
         .with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")?);
     for round in 0..rounds {
@@ -123,7 +139,7 @@ async fn measure_all(measures: &[Measure], rounds: usize, env: &Env, folder: &te
             let at = (place + round) % samples.len();
             let (measure, rounds) = &mut samples[at];
             bar.set_message(format!("{measure:?}"));
-            rounds.push(measure::once(*measure, library.as_ref(), folder.path(), env).await?);
+            rounds.push(measure::once(*measure, &files, folder.path(), env).await?);
             bar.inc(1);
         }
     }

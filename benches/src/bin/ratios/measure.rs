@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use es_benches::Result;
 
+use crate::archive::{Archive, Follow};
 use crate::flush::Flush;
 use crate::memory::{self, Memory};
 use crate::read::{Library, Read};
+use crate::visible::{self, Visible};
 use crate::write::{self, Load, Way};
 
 /// One thing to measure.
@@ -18,6 +20,26 @@ pub(crate) enum Measure {
     Write(Way, Load),
     Read(Read),
     Memory(Memory),
+    Follow(Follow),
+    Visible(Visible),
+}
+
+/// Files that measurements share.
+pub(crate) struct Files {
+    pub(crate) library: Option<Library>,
+    pub(crate) archive: Option<Archive>,
+}
+
+impl Files {
+    /// Makes those that some measurements need.
+    pub(crate) async fn of(measures: &[Measure], folder: &Path) -> Result<Self> {
+        let reads = measures.iter().any(|measure| matches!(measure, Measure::Read(_)));
+        let follows = measures.iter().any(|measure| matches!(measure, Measure::Follow(_)));
+        Ok(Self {
+            library: if reads { Some(Library::new(folder).await?) } else { None },
+            archive: if follows { Some(Archive::new(folder).await?) } else { None },
+        })
+    }
 }
 
 /// What all measurements share.
@@ -40,13 +62,16 @@ pub(crate) struct Sample {
     pub(crate) cpu: Option<f64>,
     /// Allocations an event.
     pub(crate) allocations: Option<f64>,
+    /// Milliseconds until something is visible: half of the time at most, and nearly always.
+    pub(crate) lag: Option<(f64, f64)>,
     /// Conflicts that the runtime met.
     pub(crate) conflicts: u64,
 }
 
 impl Sample {
     pub(crate) fn of(events: u64, took: Duration) -> Self {
-        Self { rate: float(events) / took.as_secs_f64(), per_flush: None, cpu: None, allocations: None, conflicts: 0 }
+        let rate = float(events) / took.as_secs_f64();
+        Self { rate, per_flush: None, cpu: None, allocations: None, lag: None, conflicts: 0 }
     }
 
     pub(crate) fn nanoseconds(&self) -> f64 {
@@ -75,13 +100,21 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Measures once, with files in a folder of its own.
-pub(crate) async fn once(measure: Measure, library: Option<&Library>, folder: &Path, env: &Env) -> Result<Sample> {
+pub(crate) async fn once(measure: Measure, files: &Files, folder: &Path, env: &Env) -> Result<Sample> {
     match measure {
         Measure::Write(way, load) => {
             let folder = tempfile::tempdir_in(folder)?;
             write::measure(way, load, folder.path(), env).await
         }
-        Measure::Read(read) => library.ok_or("there is no library")?.measure(read, env.time).await,
+        Measure::Read(read) => files.library.as_ref().ok_or("there is no library")?.measure(read, env.time).await,
         Measure::Memory(what) => memory::measure(what, env.time),
+        Measure::Follow(follow) => {
+            let folder = tempfile::tempdir_in(folder)?;
+            files.archive.as_ref().ok_or("there is no archive")?.measure(follow, folder.path(), env).await
+        }
+        Measure::Visible(visible) => {
+            let folder = tempfile::tempdir_in(folder)?;
+            visible::measure(visible, folder.path(), env).await
+        }
     }
 }

@@ -30,6 +30,9 @@ fn line(goal: &Goal, results: &Results, flush: Duration) -> Result<String> {
     let ours = samples(goal.ours, results)?;
     let Goal { name, what, .. } = goal;
     let Some((whose, theirs)) = goal.theirs else {
+        if let Aim::Lag(most) = goal.aim {
+            return Ok(lag(name, what, ours, most));
+        }
         let nanoseconds = middle(ours, Sample::nanoseconds);
         let made = middle(ours, |sample| sample.allocations.unwrap_or_default());
         let (aim, reached) = match goal.aim {
@@ -54,6 +57,17 @@ fn line(goal: &Goal, results: &Results, flush: Duration) -> Result<String> {
     };
     let (ours, theirs) = (rate(ours), rate(theirs));
     Ok(format!("| {name} | {what} | {ours} | {whose}: {theirs} | **{}** ({range}) | {aim} | {reached} |", short(ratio)))
+}
+
+/// Gives the line of something that becomes visible.
+fn lag(name: &str, what: &str, samples: &[Sample], most: f64) -> String {
+    let lag = |sample: &Sample| sample.lag.unwrap_or((f64::NAN, f64::NAN));
+    let (half, nearly_all) = (middle(samples, |sample| lag(sample).0), middle(samples, |sample| lag(sample).1));
+    let worst = samples.iter().map(|sample| lag(sample).1).fold(0.0, f64::max);
+    let reached = mark(nearly_all <= most);
+    format!(
+        "| {name} | {what} | p50 {half:.1} ms, p99 {nearly_all:.1} ms (worst round {worst:.1}) | | | p99 ≤ {most:.0} ms | {reached} |"
+    )
 }
 
 fn samples(measure: Measure, results: &Results) -> Result<&[Sample]> {

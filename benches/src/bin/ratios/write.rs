@@ -1,14 +1,16 @@
 //! Writing: the runtime, its store alone, the same by hand, and the limits of SQLite.
 
+use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use es_benches::bank::{Account, Bank, Book, EntryBooked, TEXT};
+use es_benches::bank::{Account, Bank, Book, EntryBooked, OpenAccount, TEXT};
+use es_benches::views::{Behind, InAppend};
 use es_benches::{Result, fill};
 use es_runtime::aggregate::Aggregate as _;
-use es_runtime::app::App;
+use es_runtime::app::{App, CommandOf, DomainOn};
 use es_runtime::event::{DomainEvent as _, StreamId};
 use es_runtime::store::sqlite::Durability;
 use es_runtime::store::{EventStore as _, SqliteStore};
@@ -23,6 +25,10 @@ use crate::measure::{Env, Sample, float, processor_time};
 pub(crate) enum Way {
     /// `app.dispatch`.
     Dispatch,
+    /// `app.dispatch`, with a synchronous projection.
+    DispatchKept,
+    /// `app.dispatch`, with a projection behind the log.
+    DispatchBehind,
     /// `store.submit`: no command, no state.
     Append,
     /// By hand: one transaction a command; selects the stream and folds it.
@@ -61,15 +67,9 @@ pub(crate) trait Work: Send + Sync + 'static {
 pub(crate) async fn measure(way: Way, load: Load, folder: &Path, env: &Env) -> Result<Sample> {
     let file = folder.join("bench.db");
     match way {
-        Way::Dispatch => {
-            let app = App::<Bank, _>::builder(open(load, &file).await?).build().await?;
-            let accounts = fill::accounts(load.accounts);
-            fill::open(&app, &accounts).await?;
-            let work = Arc::new(Dispatching { app, accounts, clients: load.clients });
-            let sample = drive(Arc::clone(&work), load.clients, env).await?;
-            work.app.shutdown().await;
-            Ok(sample)
-        }
+        Way::Dispatch => dispatch::<Bank, _>(load, &file, env).await,
+        Way::DispatchKept => dispatch::<InAppend, _>(load, &file, env).await,
+        Way::DispatchBehind => dispatch::<Behind, _>(load, &file, env).await,
         Way::Append => {
             let store = open(load, &file).await?;
             let accounts = fill::accounts(load.accounts);
@@ -97,6 +97,22 @@ pub(crate) async fn measure(way: Way, load: Load, folder: &Path, env: &Env) -> R
             drive(Arc::new(Inserts::open(&file, load)?), 1, env).await
         }
     }
+}
+
+async fn dispatch<D, Along>(load: Load, file: &Path, env: &Env) -> Result<Sample>
+where
+    D: DomainOn<SqliteStore>,
+    OpenAccount: CommandOf<D, Along>,
+    Book: CommandOf<D, Along>,
+    Along: 'static,
+{
+    let app = App::<D, _>::builder(open(load, file).await?).build().await?;
+    let accounts = fill::accounts(load.accounts);
+    fill::open(&app, &accounts).await?;
+    let work = Arc::new(Dispatching { app, accounts, clients: load.clients, along: PhantomData });
+    let sample = drive(Arc::clone(&work), load.clients, env).await?;
+    work.app.shutdown().await;
+    Ok(sample)
 }
 
 async fn open(load: Load, file: &Path) -> Result<SqliteStore> {
@@ -144,13 +160,18 @@ pub(crate) const fn pick(client: usize, turn: usize, clients: usize, accounts: u
     (turn * clients + client) * 7_919 % accounts
 }
 
-struct Dispatching {
-    app: App<Bank, SqliteStore>,
+struct Dispatching<D, Along> {
+    app: App<D, SqliteStore>,
     accounts: Vec<Uuid>,
     clients: usize,
+    /// The path from the domain to that of the commands.
+    along: PhantomData<fn() -> Along>,
 }
 
-impl Work for Dispatching {
+impl<D: DomainOn<SqliteStore>, Along: 'static> Work for Dispatching<D, Along>
+where
+    Book: CommandOf<D, Along>,
+{
     async fn once(&self, client: usize, turn: usize) -> Result<u64> {
         let account = self.accounts[pick(client, turn, self.clients, self.accounts.len())];
         self.app.dispatch(Book { account, cents: 1, text: TEXT.to_owned() }).await?;
