@@ -18,6 +18,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "the checks are assertions")]
 
 pub mod append;
+pub mod balance;
 pub mod chains;
 pub mod checkpoints;
 pub mod claims;
@@ -140,7 +141,7 @@ macro_rules! store_contract {
             registry::a_switch_holds_appends_off_while_it_looks,
             registry::retired_versions_are_dropped,
             registry::a_reset_begins_anew,
-            registry::a_reset_of_an_unknown_version_says_so,
+            registry::what_is_asked_of_an_unknown_version_says_so,
             checkpoints::rows_and_checkpoint_move_together,
             checkpoints::a_row_may_come_and_go_within_a_batch,
             checkpoints::an_event_may_change_two_rows,

@@ -8,7 +8,8 @@ use crate::event::GlobalPosition;
 use crate::projection::ProjectionDescriptor;
 use crate::read_model::{ColumnDescriptor, ColumnType, Selection, TableDescriptor};
 use crate::store::{
-    Batch, BatchError, BatchWork, LeaseRequest, ProcessId, RegisterError, Store, StoreError, VersionState,
+    Batch, BatchError, BatchWork, LeaseRequest, ProcessId, RegisterError, Store, StoreError, SubscriptionStatus,
+    VersionState,
 };
 
 async fn states<S: Store>(store: &S, name: &str) -> Vec<(u32, VersionState)> {
@@ -260,7 +261,15 @@ pub async fn a_reset_begins_anew<S: Store>(store: S) {
 }
 
 /// Checks what its name says.
-pub async fn a_reset_of_an_unknown_version_says_so<S: Store>(store: S) {
-    let unknown = store.reset(&FIRST, None).await;
-    assert!(matches!(unknown, Err(StoreError::Gone { .. })), "{unknown:?}");
+pub async fn what_is_asked_of_an_unknown_version_says_so<S: Store>(store: S) {
+    register(&store, &FIRST).await;
+    let asked = [
+        store.reset(&SECOND, None).await,
+        store.rewind("balances", 2, GlobalPosition::START).await,
+        store.set_status("balances", 2, None, SubscriptionStatus::Paused).await,
+        store.set_status("balances", 1, Some(1), SubscriptionStatus::Paused).await,
+    ];
+    for unknown in asked {
+        assert!(matches!(unknown, Err(StoreError::Gone { .. })), "{unknown:?}");
+    }
 }
