@@ -1,0 +1,13 @@
+//! The one engine behind everything that follows the log.
+
+mod assign;
+mod health;
+mod machine;
+#[cfg(test)]
+mod machine_tests;
+mod plan;
+mod reader;
+
+pub use assign::partition_of;
+pub use health::{Health, StopReason, SubscriptionHealth, SubscriptionState};
+pub use reader::LogGap;
