@@ -5,6 +5,8 @@
 //! model runs on every store.
 
 mod column;
+mod compare;
+mod difference;
 mod row;
 mod selection;
 mod table;
@@ -14,6 +16,8 @@ use std::fmt::Debug;
 use std::hash::Hash;
 
 pub use column::{Column, ColumnCodec, ColumnError};
+pub(crate) use compare::{cmp_decimals, cmp_values};
+pub(crate) use difference::difference;
 pub use row::{RowChange, RowKey, TableRef, WriteSet};
 pub use selection::{Filter, Order, Selection, Test};
 pub(crate) use table::StoreRows;

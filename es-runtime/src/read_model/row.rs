@@ -34,9 +34,24 @@ impl RowKey {
         Self(text.into())
     }
 
+    /// Gives how the texts of all keys of a tenant begin.
+    pub(crate) fn prefix(tenant: &str) -> String {
+        let mut text = String::from("[");
+        quote(&mut text, tenant);
+        text.push(',');
+        text
+    }
+
     /// Gives the text: a JSON array.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Ordered, hashed and compared as its text.
+impl std::borrow::Borrow<str> for RowKey {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

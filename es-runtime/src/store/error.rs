@@ -58,6 +58,12 @@ pub enum StoreError {
     /// A stored event does not decode.
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    /// What is asked for is not there: a table or a projection's version that was dropped, or never registered.
+    #[error("{what} is not there: it was dropped, or never registered")]
+    Gone {
+        /// What is not there.
+        what: String,
+    },
     /// The store was closed.
     #[error("the store is closed")]
     Closed,

@@ -1,6 +1,6 @@
 //! The one engine behind everything that follows the log.
 
-mod assign;
+pub mod assign;
 mod health;
 mod machine;
 #[cfg(test)]
@@ -8,6 +8,5 @@ mod machine_tests;
 mod plan;
 mod reader;
 
-pub use assign::partition_of;
 pub use health::{Health, StopReason, SubscriptionHealth, SubscriptionState};
 pub use reader::LogGap;

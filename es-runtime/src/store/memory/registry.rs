@@ -1,0 +1,200 @@
+//! Projections and their versions.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::checkpoints::PartitionRow;
+use super::rows::StoredTable;
+use super::{MemoryStore, Tables};
+use crate::event::{GlobalPosition, StreamId, Version};
+use crate::projection::{ConnectedProjector, ProjectionDescriptor, ProjectionStyle};
+use crate::read_model::{TableRef, difference};
+use crate::store::{ProjectionRegistry, ProjectionVersion, RegisterError, StoreError, VersionState};
+
+/// One version of a projection.
+#[derive(Debug)]
+pub(super) struct VersionRow {
+    pub(super) table: Option<TableRef>,
+    pub(super) state: VersionState,
+    pub(super) partitions: Vec<PartitionRow>,
+    /// Up to where commits have folded streams themselves, where the workers are not that far.
+    pub(super) watermarks: FxHashMap<StreamId, Watermark>,
+}
+
+/// The last event of a stream that a commit has folded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Watermark {
+    pub(super) version: Version,
+    pub(super) position: GlobalPosition,
+}
+
+impl VersionRow {
+    fn new(projection: &'static ProjectionDescriptor, state: VersionState) -> Self {
+        Self {
+            table: table_of(projection),
+            state,
+            partitions: (0..projection.partitions.max(1)).map(|_| PartitionRow::default()).collect(),
+            watermarks: FxHashMap::default(),
+        }
+    }
+
+    fn describe(&self) -> String {
+        self.table.map(|table| table.table.describe()).unwrap_or_default()
+    }
+
+    fn partition_count(&self) -> u32 {
+        u32::try_from(self.partitions.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Compares what is stored with what a program declares.
+    fn check(&self, projection: &'static ProjectionDescriptor) -> Result<(), RegisterError> {
+        let (stored, declared) = (lines(self.table), lines(table_of(projection)));
+        let (projection, version, partitions) = (projection.name.to_owned(), projection.version, projection.partitions);
+        if stored != declared {
+            let difference = difference(&stored, &declared);
+            return Err(RegisterError::TableChanged { projection, version, difference });
+        }
+        let (stored, declared) = (self.partition_count(), partitions.max(1));
+        if stored != declared {
+            return Err(RegisterError::PartitionsChanged { projection, version, stored, declared });
+        }
+        Ok(())
+    }
+
+    /// Makes the version wait for nothing and know nothing: all partitions stand at a position under a new epoch.
+    pub(super) fn restart(&mut self, at: GlobalPosition) {
+        // What was folded by commits stays folded where the workers go forward only; else everything after the position is done again.
+        let back = self.partitions.iter().any(|partition| at < partition.position);
+        self.watermarks.retain(|_, watermark| !back && watermark.position > at);
+        for partition in &mut self.partitions {
+            partition.position = at;
+            partition.epoch += 1;
+            partition.letters.clear();
+        }
+    }
+}
+
+fn table_of(projection: &'static ProjectionDescriptor) -> Option<TableRef> {
+    Some(TableRef { table: projection.table?, version: projection.version })
+}
+
+/// The table's name and columns.
+fn lines(table: Option<TableRef>) -> String {
+    table.map(|table| format!("table {}\n{}", table.table.name, table.table.describe())).unwrap_or_default()
+}
+
+impl Tables {
+    pub(super) fn version_row(&self, name: &str, version: u32) -> Option<&VersionRow> {
+        self.projections.get(name)?.get(&version)
+    }
+
+    pub(super) fn version_row_mut(&mut self, name: &str, version: u32) -> Option<&mut VersionRow> {
+        self.projections.get_mut(name)?.get_mut(&version)
+    }
+
+    pub(super) fn active(&self, name: &str) -> Option<u32> {
+        let mut versions = self.projections.get(name)?.iter();
+        versions.find(|(_, row)| row.state == VersionState::Active).map(|(version, _)| *version)
+    }
+
+    fn register(&mut self, projection: &'static ProjectionDescriptor) -> Result<(), RegisterError> {
+        self.open()?;
+        let (name, version) = (projection.name, projection.version);
+        if projection.style == ProjectionStyle::Connected {
+            return Err(RegisterError::NoConnections { projection: name.to_owned() });
+        }
+        if let Some(known) = self.version_row(name, version) {
+            return known.check(projection);
+        }
+        let active = self.active(name);
+        if let Some(active) = active.filter(|active| *active > version) {
+            return Err(RegisterError::Dropped { projection: name.to_owned(), version, active });
+        }
+        if let Some(table) = table_of(projection) {
+            let stored = table.stored_name();
+            if self.rows.contains_key(&stored) {
+                return Err(RegisterError::TableExists { projection: name.to_owned(), table: stored });
+            }
+            self.rows.insert(stored, StoredTable::new(table.table));
+        }
+        let state = if active.is_some() { VersionState::Building } else { VersionState::Active };
+        self.projections.entry(name.to_owned()).or_default().insert(version, VersionRow::new(projection, state));
+        Ok(())
+    }
+
+    fn reset(&mut self, projection: &'static ProjectionDescriptor) -> Result<(), StoreError> {
+        self.open()?;
+        let (name, version) = (projection.name, projection.version);
+        let Some(row) = self.version_row_mut(name, version) else {
+            return Err(StoreError::Gone { what: format!("version {version} of projection `{name}`") });
+        };
+        row.restart(GlobalPosition::START);
+        row.watermarks.clear();
+        if let Some(table) = row.table
+            && let Some(rows) = self.rows.get_mut(&table.stored_name())
+        {
+            rows.clear();
+        }
+        Ok(())
+    }
+
+    fn drop_retired(&mut self, name: &str) -> Result<u64, StoreError> {
+        self.open()?;
+        let (Some(active), Some(versions)) = (self.active(name), self.projections.get_mut(name)) else { return Ok(0) };
+        let kept = versions.split_off(&active);
+        let dropped = std::mem::replace(versions, kept);
+        for table in dropped.values().filter_map(|row| row.table) {
+            self.rows.remove(&table.stored_name());
+        }
+        Ok(dropped.len() as u64)
+    }
+
+    /// Makes a version the active one, and those before it retired.
+    pub(super) fn switch(&mut self, name: &str, version: u32) {
+        for (other, row) in self.projections.get_mut(name).into_iter().flatten() {
+            if *other < version {
+                row.state = VersionState::Retired;
+            } else if *other == version {
+                row.state = VersionState::Active;
+            }
+        }
+    }
+}
+
+impl ProjectionRegistry for MemoryStore {
+    async fn register(
+        &self,
+        projection: &'static ProjectionDescriptor,
+        _reset: Option<Arc<dyn ConnectedProjector>>,
+    ) -> Result<(), RegisterError> {
+        self.0.tables.write().register(projection)
+    }
+
+    async fn projections(&self) -> Result<Vec<ProjectionVersion>, StoreError> {
+        let tables = self.0.tables.read();
+        let mut found = Vec::new();
+        for (name, versions) in &tables.open()?.projections {
+            found.extend(versions.iter().map(|(version, row)| ProjectionVersion {
+                name: name.clone(),
+                version: *version,
+                table: row.describe(),
+                partitions: row.partition_count(),
+                state: row.state,
+            }));
+        }
+        Ok(found)
+    }
+
+    async fn reset(
+        &self,
+        projection: &'static ProjectionDescriptor,
+        _connected: Option<Arc<dyn ConnectedProjector>>,
+    ) -> Result<(), StoreError> {
+        self.0.tables.write().reset(projection)
+    }
+
+    async fn drop_retired(&self, name: &str) -> Result<u64, StoreError> {
+        self.0.tables.write().drop_retired(name)
+    }
+}
