@@ -146,6 +146,12 @@ impl Machine {
         &self.parked
     }
 
+    /// Whether a stream is parked whose events' keys are not known.
+    pub(crate) fn parks_streams(&self) -> bool {
+        // The key of a row is a JSON array, a stream's name is none.
+        self.parked.keys.iter().any(|key| !key.starts_with('['))
+    }
+
     pub(crate) fn set_building(&mut self, building: bool) {
         self.building = building;
     }

@@ -43,9 +43,6 @@ impl Event {
 
 struct Slice<'a>(&'a [Event]);
 impl Items for Slice<'_> {
-    fn count(&self) -> usize {
-        self.0.len()
-    }
     fn keys(&self, item: usize) -> Vec<String> {
         self.0[item].key_texts()
     }

@@ -6,8 +6,6 @@ use rustc_hash::FxHashSet;
 
 /// The events of a page that concern a partition, as the decisions see them.
 pub(crate) trait Items {
-    /// How many there are.
-    fn count(&self) -> usize;
     /// Gives the sequence keys of an event; none where they cannot be found out.
     fn keys(&self, item: usize) -> Vec<String>;
     /// Gives the key of the event's stream.
