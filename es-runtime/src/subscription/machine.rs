@@ -146,6 +146,10 @@ impl Machine {
         &self.parked
     }
 
+    pub(crate) const fn is_loaded(&self) -> bool {
+        self.loaded
+    }
+
     /// Whether a stream is parked whose events' keys are not known.
     pub(crate) fn parks_streams(&self) -> bool {
         // The key of a row is a JSON array, a stream's name is none.

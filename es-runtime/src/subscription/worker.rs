@@ -89,7 +89,7 @@ impl<S: Store> Worker<S> {
 
     /// Runs until it is stopped, loses its lease, or cannot go on.
     pub(crate) async fn run(mut self) -> Ended {
-        self.show(SubscriptionState::Running);
+        self.task.shared.update(&self.task.id, |health| health.state = SubscriptionState::Running);
         loop {
             if *self.task.stop.borrow() || self.task.stop.has_changed().is_err() {
                 return Ended::Drained;
@@ -447,14 +447,16 @@ impl<S: Store> Worker<S> {
 
     fn show(&self, state: SubscriptionState) {
         let (head, position, parked) = (self.head(), self.position, self.machine.parked());
+        if !self.machine.is_loaded() {
+            // It knows no position yet, or not any more.
+            self.task.shared.update(&self.task.id, |health| health.state = state);
+            return;
+        }
         let lag = head.get() - position.get();
         self.meters.lag(lag);
         let seconds = if lag == 0 { 0.0 } else { self.meters.lag_seconds() };
         self.task.shared.update(&self.task.id, |health| {
-            // A worker that begins knows no position yet.
-            if position > GlobalPosition::START || state != SubscriptionState::Running {
-                health.position = position;
-            }
+            health.position = position;
             health.head = head;
             health.state = state;
             health.lag_events = lag;
