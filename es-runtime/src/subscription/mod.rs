@@ -33,6 +33,8 @@ mod retry;
 mod shared;
 mod subscriber;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod wait;
 mod work;
 mod worker;
