@@ -171,8 +171,8 @@ impl<S: Store> Control<S> {
         Ok(())
     }
 
-    /// Builds the version that serves anew, in place: it is emptied and starts again; queries see it grow. To build beside the one that
-    /// serves, raise the projection's version.
+    /// Builds the version that serves anew, in place: it is emptied, and serves again when it has caught up; until then queries fail with
+    /// [`ReadModelError::Building`](crate::read_model::ReadModelError::Building). To build beside the one that serves, raise the projection's version.
     ///
     /// # Errors
     ///

@@ -20,7 +20,9 @@ use super::worker::{Ended, Task, Worker};
 use crate::event::GlobalPosition;
 use crate::handler::Dependencies;
 use crate::private::panic_message;
-use crate::store::{Lease, LeaseRequest, PartitionId, ProcessId, Store, StoreError, SubscriptionStatus, VersionState};
+use crate::store::{
+    Lease, LeaseRequest, PartitionId, ProcessId, ProjectionVersion, Store, StoreError, SubscriptionStatus, VersionState,
+};
 
 /// A pause before a partition that was fenced off is asked for again.
 const AFTER_FENCE: Duration = Duration::from_millis(20);
@@ -127,11 +129,23 @@ impl<S: Store> Keeper<S> {
             let old = |it: &&crate::store::ProjectionVersion| {
                 *it.name == *subscriber.name && it.version < subscriber.projection.version
             };
-            if mine && known.iter().any(|it| old(&it)) {
+            let mut retired = known.iter().filter(old);
+            if mine && retired.clone().next().is_some() && !self.runs(&mut retired).await? {
                 self.store.drop_retired(&subscriber.name).await?;
             }
         }
         Ok(())
+    }
+
+    /// Tells whether a living process still runs one of these versions: it reads their tables.
+    async fn runs(&self, versions: &mut (dyn Iterator<Item = &ProjectionVersion> + Send)) -> Result<bool, StoreError> {
+        for version in versions {
+            let checkpoints = self.store.checkpoints(&version.name, version.version).await?;
+            if checkpoints.iter().any(|checkpoint| checkpoint.owner.is_some()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn stop_lost(&self, crew: &Crew, leases: &[Lease]) {

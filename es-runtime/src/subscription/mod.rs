@@ -75,7 +75,8 @@ impl<S> std::fmt::Debug for Subscriptions<S> {
 }
 
 impl<S: Store> Subscriptions<S> {
-    /// Registers projections and begins to run them. For a runtime of tokio: its tasks are spawned here.
+    /// Registers projections and begins to run them; with `workers: false` it leaves that to other processes. For a runtime of tokio: its
+    /// tasks are spawned here.
     ///
     /// # Errors
     ///
@@ -85,6 +86,7 @@ impl<S: Store> Subscriptions<S> {
         store: S,
         dependencies: Arc<Dependencies>,
         options: SubscriptionOptions,
+        workers: bool,
     ) -> Result<Self, RegisterError> {
         let retries = options.retries;
         let subscribers: Arc<[Arc<Subscriber>]> =
@@ -106,41 +108,16 @@ impl<S: Store> Subscriptions<S> {
         let control = Control { store, subscribers, dependencies, options, shared };
         let (stop, stopped) = watch::channel(false);
         let (sender, alive) = watch::channel(());
-        if !control.subscribers.is_empty() {
+        if workers && !control.subscribers.is_empty() {
             tokio::spawn(control.keeper().run(stopped, sender));
         }
         Ok(Self { control, stop, alive })
-    }
-
-    /// Gives how the subscriptions fare, to look at or to wait for changes.
-    #[must_use]
-    pub fn health(&self) -> watch::Receiver<Health> {
-        self.control.shared.health.subscribe()
-    }
-
-    /// Gives how far the versions are that this process builds, to look at or to wait for changes; one entry a projection that is
-    /// or was built since the start.
-    #[must_use]
-    pub fn progress(&self) -> watch::Receiver<Vec<Progress>> {
-        self.control.shared.progress.subscribe()
     }
 
     /// Gives what an operator does with the subscriptions.
     #[must_use]
     pub const fn control(&self) -> &Control<S> {
         &self.control
-    }
-
-    /// Gives which version of a projection serves, as this process knows; `None` where it is none of the program's.
-    #[must_use]
-    pub fn active_version(&self, name: &str) -> Option<u32> {
-        self.control.shared.serving_of(name).active
-    }
-
-    /// Gives where the program's version of a projection stands, as this process knows; `None` where it was dropped, or is none of the program's.
-    #[must_use]
-    pub fn version_state(&self, name: &str) -> Option<VersionState> {
-        self.control.shared.serving_of(name).mine
     }
 
     /// Ends: the workers finish the batches at hand, then the leases are given back, so that others go on at once.
@@ -157,6 +134,31 @@ impl<S: Store> Subscriptions<S> {
 }
 
 impl<S: Store> Control<S> {
+    /// Gives how the subscriptions fare, to look at or to wait for changes.
+    #[must_use]
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.shared.health.subscribe()
+    }
+
+    /// Gives how far the versions are that this process builds, to look at or to wait for changes; one entry a projection that is
+    /// or was built since the start.
+    #[must_use]
+    pub fn progress(&self) -> watch::Receiver<Vec<Progress>> {
+        self.shared.progress.subscribe()
+    }
+
+    /// Gives which version of a projection serves, as this process knows; `None` where it is none of the program's.
+    #[must_use]
+    pub fn active_version(&self, name: &str) -> Option<u32> {
+        self.shared.serving_of(name).active
+    }
+
+    /// Gives where the program's version of a projection stands, as this process knows; `None` where it was dropped, or is none of the program's.
+    #[must_use]
+    pub fn version_state(&self, name: &str) -> Option<VersionState> {
+        self.shared.serving_of(name).mine
+    }
+
     fn keeper(&self) -> Keeper<S> {
         Keeper {
             store: self.store.clone(),

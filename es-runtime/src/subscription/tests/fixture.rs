@@ -192,17 +192,17 @@ pub async fn pay(store: &MemoryStore, key: &str, cents: &[i64]) -> GlobalPositio
 /// Waits until a projection has passed a position.
 pub async fn passed<S: Store>(subscriptions: &Subscriptions<S>, name: &str, position: GlobalPosition) {
     if let Err(error) = subscriptions.wait_until(name, position, Instant::now() + PATIENCE).await {
-        panic!("{error}: {:#?}", *subscriptions.health().borrow());
+        panic!("{error}: {:#?}", *subscriptions.control().health().borrow());
     }
 }
 
 /// Waits for a state of health.
 pub async fn healthy<S: Store>(subscriptions: &Subscriptions<S>, wanted: impl Fn(&Health) -> bool) -> Health {
-    let mut health = subscriptions.health();
+    let mut health = subscriptions.control().health();
     let found = tokio::time::timeout(PATIENCE, health.wait_for(wanted)).await;
     match found {
         Ok(found) => found.unwrap().clone(),
-        Err(_) => panic!("{:#?}", *subscriptions.health().borrow()),
+        Err(_) => panic!("{:#?}", *subscriptions.control().health().borrow()),
     }
 }
 

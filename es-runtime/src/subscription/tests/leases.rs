@@ -58,7 +58,7 @@ async fn two_processes_share_the_partitions_and_fold_each_event_once() {
     passed(&second, "balances", position).await;
     assert_all_once(&store, 25).await;
     let ran = |subscriptions: &Subscriptions<MemoryStore>| -> BTreeSet<u32> {
-        let health = subscriptions.health().borrow().clone();
+        let health = subscriptions.control().health().borrow().clone();
         health.subscriptions.iter().filter(|it| it.is_mine()).map(|it| it.id.partition).collect()
     };
     assert!(ran(&first).is_disjoint(&ran(&second)));
@@ -72,7 +72,7 @@ async fn a_process_that_ends_gives_its_partitions_back_at_once() {
     let position = pay_all(&store, 3).await;
     passed(&first, "balances", position).await;
     first.shutdown().await;
-    assert_eq!(mine(&first.health().borrow()), 0);
+    assert_eq!(mine(&first.control().health().borrow()), 0);
     let second = start(&store, balances(&FOUR, HANDLERS), long).await;
     healthy(&second, |health| mine(health) == 4).await;
     let position = pay_all(&store, 1).await;

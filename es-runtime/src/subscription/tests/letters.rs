@@ -23,7 +23,7 @@ async fn later_events_of_a_parked_row_wait_and_all_others_go_on() {
     let key = r#"["","a"]"#;
     assert_eq!(short(&letters), [(2, key, true), (3, key, false), (6, key, false)]);
     assert!(letters[0].letter.cause.as_deref().unwrap().contains("the number of the beast"));
-    let health = subscriptions.health().borrow().clone();
+    let health = subscriptions.control().health().borrow().clone();
     assert_eq!((health.subscriptions[0].parked_keys, health.subscriptions[0].letters), (1, 3));
     // The same program fails again, and says so.
     let retried = subscriptions.control().retry("balances", None).await.unwrap();

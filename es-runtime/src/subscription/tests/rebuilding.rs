@@ -30,17 +30,17 @@ async fn a_new_version_takes_over_under_load_and_the_old_one_is_dropped() {
     let writing = tokio::spawn(load(store.clone(), 8, 200));
     let new = start(&store, balances(&SECOND, HANDLERS), SubscriptionOptions { batch: 50, ..options() }).await;
     assert_eq!(
-        (new.version_state("balances"), new.active_version("balances")),
+        (new.control().version_state("balances"), new.control().active_version("balances")),
         (Some(VersionState::Building), Some(1))
     );
-    let mut progress = new.progress();
+    let mut progress = new.control().progress();
     let found = tokio::time::timeout(PATIENCE, progress.wait_for(|all| all.iter().any(|it| it.done > 0))).await;
     let seen = found.unwrap().unwrap()[0].clone();
     assert!(seen.version == 2 && seen.total >= 400, "{seen:?}");
     let position = writing.await.unwrap();
     tokio::time::timeout(PATIENCE, progress.wait_for(|all| all.iter().all(|it| it.finished))).await.unwrap().unwrap();
     passed(&new, "balances", position).await;
-    assert_eq!((new.version_state("balances"), new.active_version("balances")), (Some(VersionState::Active), Some(2)));
+    assert_eq!((new.control().version_state("balances"), new.control().active_version("balances")), (Some(VersionState::Active), Some(2)));
     let versions = store.projections().await.unwrap();
     assert_eq!(versions.iter().map(|it| (it.version, it.state)).collect::<Vec<_>>(), [(2, VersionState::Active)]);
     let rows = all_rows(&store, 2).await;
@@ -61,13 +61,13 @@ async fn a_rebuild_that_is_interrupted_goes_on_where_it_stood() {
     let small = SubscriptionOptions { batch: 5, ..options() };
     for _ in 0..3 {
         let new = start(&store, balances(&SECOND, HANDLERS), small.clone()).await;
-        let mut health = new.health();
+        let mut health = new.control().health();
         let moved = health.wait_for(|health| health.subscriptions.iter().any(|it| it.position > GlobalPosition::START));
         tokio::time::timeout(PATIENCE, moved).await.unwrap().unwrap();
         new.shutdown().await;
     }
     let new = start(&store, balances(&SECOND, HANDLERS), small).await;
-    healthy(&new, |_| new.version_state("balances") == Some(VersionState::Active)).await;
+    healthy(&new, |_| new.control().version_state("balances") == Some(VersionState::Active)).await;
     passed(&new, "balances", position).await;
     assert!(all_rows(&store, 2).await.iter().all(|row| row.seen.split_whitespace().count() == 100));
 }
@@ -90,7 +90,7 @@ async fn the_old_version_is_waited_for_as_long_as_it_serves() {
     new.wait_until("balances", position, soon).await.unwrap_err();
     old.control().resume("balances").await.unwrap();
     passed(&new, "balances", position).await;
-    assert_eq!(new.version_state("balances"), Some(VersionState::Building));
+    assert_eq!(new.control().version_state("balances"), Some(VersionState::Building));
 }
 
 #[tokio::test]
@@ -100,5 +100,5 @@ async fn a_new_version_of_an_empty_log_serves_at_once() {
     state(&old, |state| *state == SubscriptionState::CaughtUp).await;
     old.shutdown().await;
     let new = start(&store, balances(&SECOND, HANDLERS), options()).await;
-    healthy(&new, |_| new.version_state("balances") == Some(VersionState::Active)).await;
+    healthy(&new, |_| new.control().version_state("balances") == Some(VersionState::Active)).await;
 }

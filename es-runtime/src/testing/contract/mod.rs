@@ -135,6 +135,7 @@ macro_rules! store_contract {
             registry::a_changed_table_wants_a_new_version,
             registry::another_number_of_partitions_wants_a_new_version,
             registry::a_table_belongs_to_one_projection,
+            registry::a_first_version_is_built_before_it_serves,
             registry::a_later_version_is_built_beside_the_active_one,
             registry::a_switch_is_refused_while_events_are_left,
             registry::a_switch_waits_for_every_partition,

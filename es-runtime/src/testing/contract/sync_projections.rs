@@ -302,9 +302,9 @@ pub async fn only_the_active_version_is_projected_with_commits<S: Store>(store: 
         let commit = commit_of(&stream("a"), expected, &[event]).projected(&[projection]);
         store_one(store, commit).await.expect("stored");
     }
-    // Nobody has registered it.
-    store_with(&store, 0, &FIRST).await;
     let mut first = Worker::start(&store, &FIRST).await;
+    // Nobody has registered this one.
+    store_with(&store, 0, &OTHER).await;
     let mut second = Worker::start(&store, &SECOND).await;
     // The second one is being built.
     store_with(&store, 1, &SECOND).await;
