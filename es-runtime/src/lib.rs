@@ -103,6 +103,7 @@ pub mod projection;
 pub mod query;
 pub mod read_model;
 pub mod store;
+pub mod subscription;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub(crate) use __private as private;

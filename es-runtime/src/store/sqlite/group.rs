@@ -4,8 +4,8 @@ use sqlx::sqlite::SqliteConnection;
 use tokio::sync::MutexGuard;
 
 use super::append::Wrap;
-use super::error::{Fault, disconnected, fault, store_error};
-use super::lookup::{LookupError, look_up};
+use super::error::{DbError, Fault, disconnected, fault, store_error};
+use super::lookup::look_up;
 use super::outcome::{SendError, send};
 use super::plan::{Fate, Plan, State};
 use super::writer::Writer;
@@ -110,11 +110,11 @@ impl Writer {
         let connection = self.ensure_connected(slot).await.map_err(together)?;
         let mut state = match look_up(connection, commits, begin).await {
             Ok(state) => state,
-            Err(LookupError::Database(error)) => {
+            Err(DbError::Database(error)) => {
                 self.end_transaction(slot, &error).await;
                 return Err(self.failed(error, "reading what a commit touches"));
             }
-            Err(LookupError::Store(error)) => {
+            Err(DbError::Store(error)) => {
                 self.roll_back(slot).await;
                 return Err(Failed::Separable(error));
             }
