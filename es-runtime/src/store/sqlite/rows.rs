@@ -11,7 +11,7 @@ use super::error::{DbError, damaged};
 use super::script::Script;
 use super::table::{keys, quoted};
 use super::{select, value};
-use crate::read_model::{RowChange, RowKey, Selection, TableRef, Value, WriteSet};
+use crate::read_model::{ColumnType, RowChange, RowKey, Selection, TableRef, Value, WriteSet};
 use crate::store::{RowStore, StoreError};
 
 impl RowStore for SqliteStore {
@@ -95,7 +95,7 @@ pub(super) async fn by_keys(
 pub(super) fn write(script: &mut Script, table: TableRef, changes: &[RowChange]) {
     if changes.iter().any(|change| change.row.is_some()) {
         script.add(&upsert_sql(table));
-        script.bind(upserts(changes));
+        script.bind(upserts(table, changes));
     }
     if changes.iter().any(|change| change.row.is_none()) {
         script.add(&delete_sql(table));
@@ -111,15 +111,29 @@ pub(super) fn write_set(script: &mut Script, set: &WriteSet) {
 /// Arguments: index `[key, columns …, version, position]`, where the key is `[tenant, …]`.
 fn upsert_sql(table: TableRef) -> String {
     let columns = table.table.columns;
+    let has_reals = columns.iter().any(|column| column.ty == ColumnType::Real);
+    let (powers, power_tables) = if has_reals { (value::POWERS, value::POWER_TABLES) } else { ("", "") };
     let mut sql = format!("INSERT INTO {} (es_tenant", quoted(&table.stored_name()));
     for column in columns {
         let _ = write!(sql, ", {}", quoted(column.name));
     }
-    sql.push_str(", es_version, es_position) SELECT e.value->>'$[0][0]'");
-    for place in 1..=columns.len() + 2 {
-        let _ = write!(sql, ", e.value->>{place}");
+    let _ = write!(sql, ", es_version, es_position) {powers}SELECT e.value->>'$[0][0]'");
+    let mut place = 1;
+    for column in columns {
+        if column.ty == ColumnType::Real {
+            let _ = write!(sql, ", {}", value::real_sql(place));
+            place += value::REAL_PARTS;
+        } else {
+            let _ = write!(sql, ", e.value->>{place}");
+            place += 1;
+        }
     }
-    let _ = write!(sql, " FROM json_each(?) AS e WHERE true ON CONFLICT ({}) DO UPDATE SET ", keys(table.table));
+    let _ = write!(
+        sql,
+        ", e.value->>{place}, e.value->>{} FROM json_each(?) AS e{power_tables} WHERE true ON CONFLICT ({}) DO UPDATE SET ",
+        place + 1,
+        keys(table.table)
+    );
     for column in columns.iter().filter(|column| !column.key) {
         let name = quoted(column.name);
         let _ = write!(sql, "{name} = excluded.{name}, ");
@@ -138,16 +152,19 @@ fn delete_sql(table: TableRef) -> String {
     sql
 }
 
-fn upserts(changes: &[RowChange]) -> String {
+fn upserts(table: TableRef, changes: &[RowChange]) -> String {
     let mut json = String::with_capacity(changes.len() * 96);
     json.push('[');
     for change in changes {
         let Some(row) = &change.row else { continue };
         json.push_str(if json.len() > 1 { ",[" } else { "[" });
         json.push_str(change.key.as_str());
-        for value in row {
+        for (value, column) in row.iter().zip(table.table.columns) {
             json.push(',');
-            value::write_json(&mut json, value);
+            match (value, column.ty) {
+                (Value::Null, ColumnType::Real) => json.push_str("null,0,0,0"),
+                (value, _) => value::write_json(&mut json, value),
+            }
         }
         let _ = write!(json, ",{},{}]", change.version, change.position);
     }

@@ -97,13 +97,20 @@ impl Query<'_> {
 
     fn one_of(&mut self, column: &str, values: &[Value]) {
         let or_null = if values.contains(&Value::Null) { format!(" OR {column} IS NULL") } else { String::new() };
-        self.push(format_args!("({column} IN (SELECT value FROM json_each(?)){or_null})"));
+        let values = || values.iter().filter(|value| **value != Value::Null);
+        if values().any(|value| matches!(value, Value::Real(_))) {
+            // As text they would not be exact.
+            let places = vec!["?"; values().count()].join(", ");
+            values().for_each(|value| bind(self.script, value));
+            return self.push(format_args!("({column} IN ({places}){or_null})"));
+        }
         let mut json = String::from("[");
-        for value in values.iter().filter(|value| **value != Value::Null) {
+        for value in values() {
             json.push_str(if json.len() > 1 { "," } else { "" });
             value::write_json(&mut json, value);
         }
         json.push(']');
+        self.push(format_args!("({column} IN (SELECT value FROM json_each(?)){or_null})"));
         self.script.bind(json);
     }
 

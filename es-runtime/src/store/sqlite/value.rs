@@ -11,15 +11,46 @@ use super::error::{DbError, damaged};
 use super::script::Script;
 use crate::read_model::{ColumnType, TableRef, Value};
 
-/// Appends a value as JSON from which SQLite gets exactly this value.
+/// How many elements of a JSON array hold a floating-point number.
+pub(super) const REAL_PARTS: usize = 4;
+
+/// What stands behind the columns' list of an `INSERT` whose values are taken with [`real_sql`]: powers of 2^62.
+pub(super) const POWERS: &str = "WITH p1(x) AS (SELECT CAST(1 << 62 AS REAL)), p2(x) AS (SELECT x * x FROM p1), \
+    p4(x) AS (SELECT x * x FROM p2), p8(x) AS (SELECT x * x FROM p4), p16(x) AS (SELECT x * x FROM p8) ";
+
+/// The tables of [`POWERS`].
+pub(super) const POWER_TABLES: &str = " CROSS JOIN p1 CROSS JOIN p2 CROSS JOIN p4 CROSS JOIN p8 CROSS JOIN p16";
+
+/// Appends a value as JSON from which SQLite gets exactly this value, with [`real_sql`] where it is a floating-point number.
 pub(super) fn write_json(text: &mut String, value: &Value) {
     match value {
-        // Nineteen digits: SQLite reads numbers with slightly less care than a shortest form needs.
-        Value::Real(number) => {
-            let _ = write!(text, "{number:.18e}");
-        }
+        Value::Real(number) => write_real(text, *number),
         other => other.write_json(text),
     }
+}
+
+/// Appends a floating-point number as four integers: SQLite does not read decimal digits to the last bit. It is the first, shifted by the
+/// second, times 2^62 as often as the third says, divided by it as often as the fourth says. All of that is exact.
+fn write_real(text: &mut String, number: f64) {
+    let bits = number.to_bits();
+    let (exponent, fraction) = (i64::try_from(bits >> 52 & 0x7ff).unwrap_or_default(), bits & 0x000f_ffff_ffff_ffff);
+    let (mantissa, exponent) = if exponent == 0 { (fraction, -1_074) } else { (fraction | 1 << 52, exponent - 1_075) };
+    let (up, down) = if exponent >= 0 { (exponent / 62, 0) } else { (0, (61 - exponent) / 62) };
+    let shift = exponent - (up - down) * 62;
+    let sign = if number.is_sign_negative() { "-" } else { "" };
+    // Writing to a `String` cannot fail.
+    let _ = write!(text, "{sign}{mantissa},{shift},{up},{down}");
+}
+
+/// Gives the SQL that puts a number together again whose four parts stand in `e` from a place on.
+pub(super) fn real_sql(place: usize) -> String {
+    let mut sql = format!("CAST(e.value->>{place} AS REAL) * CAST(1 << (e.value->>{}) AS REAL)", place + 1);
+    for (operator, place) in [('*', place + 2), ('/', place + 3)] {
+        for power in [1, 2, 4, 8, 16] {
+            let _ = write!(sql, " {operator} iif((e.value->>{place}) & {power}, p{power}.x, 1.0)");
+        }
+    }
+    sql
 }
 
 /// Binds a value as it is stored.
