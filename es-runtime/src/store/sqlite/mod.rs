@@ -14,7 +14,8 @@
 //! | `ledger`, `identity`, `snapshot` | the smaller tables |
 //! | `rows`, `select`, `value`, `table`, `decimal` | read models: their tables, rows in and out |
 //! | `registry`, `checkpoints`, `letters`, `leases` | projections and those who follow the log |
-//! | `batch`, `job`, `script` | what followers write; everything else that is written; many statements in one message |
+//! | `sync`, `pending`, `sync_connected` | projections in the commits' own transaction |
+//! | `batch`, `fold`, `connected`, `job`, `script` | what followers write; everything else that is written; many statements in one message |
 //! | `error` | the database's errors in the store's words |
 
 mod append;
@@ -37,6 +38,7 @@ mod options;
 mod outcome;
 mod page;
 mod pages;
+mod pending;
 mod plan;
 mod read;
 mod readers;
@@ -45,6 +47,8 @@ mod rows;
 mod script;
 mod select;
 mod snapshot;
+mod sync;
+mod sync_connected;
 mod table;
 mod value;
 mod writer;

@@ -15,6 +15,11 @@ pub(super) struct Script {
 }
 
 impl Script {
+    /// Goes on with statements that were put together elsewhere, each with its semicolon.
+    pub(super) fn resume(sql: &str, arguments: SqliteArguments, statements: usize) -> Self {
+        Self { sql: sql.to_owned(), arguments, statements }
+    }
+
     /// Adds a statement without its semicolon; gives its place.
     pub(super) fn add(&mut self, sql: &str) -> usize {
         self.sql.push_str(sql);

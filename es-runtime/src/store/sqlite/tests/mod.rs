@@ -5,3 +5,4 @@ mod fixture;
 mod leases;
 mod registry;
 mod rows;
+mod sync;
