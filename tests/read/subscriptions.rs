@@ -175,9 +175,8 @@ async fn a_subscription_that_stops_says_why<S: Store>(store: S) {
     assert!(error.to_string().contains("`deposited` failed: unreachable"), "{error}");
     let deadline = Instant::now() + Duration::from_secs(10);
     let mut health = app.subscriptions().health();
-    let stopped = health.wait_for(|health| {
-        health.of("search").any(|each| matches!(each.state, SubscriptionState::Stopped { .. }))
-    });
+    let stopped = health
+        .wait_for(|health| health.of("search").any(|each| matches!(each.state, SubscriptionState::Stopped { .. })));
     tokio::time::timeout_at(deadline, stopped).await.unwrap().unwrap();
     // The domain goes on; and what stopped goes on when somebody says so.
     app.dispatch(Withdraw { account, cents: 1 }).await.unwrap();

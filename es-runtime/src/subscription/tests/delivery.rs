@@ -161,7 +161,7 @@ async fn outside(
     dependencies.insert(Arc::clone(&outside));
     let mut projections = Projections::default();
     projections.external(External::new(&TELLS, (), if slices { MANY } else { ONE }));
-    let subscriptions = Subscriptions::start(projections, store.clone(), Arc::new(dependencies), options());
+    let subscriptions = Subscriptions::start(projections, store.clone(), Arc::new(dependencies), options(), true);
     (subscriptions.await.unwrap(), outside)
 }
 

@@ -152,7 +152,7 @@ pub fn options() -> SubscriptionOptions {
 }
 
 pub async fn start<S: Store>(store: &S, projections: Projections, options: SubscriptionOptions) -> Subscriptions<S> {
-    Subscriptions::start(projections, store.clone(), Arc::new(Dependencies::default()), options).await.unwrap()
+    Subscriptions::start(projections, store.clone(), Arc::new(Dependencies::default()), options, true).await.unwrap()
 }
 
 pub fn account(key: &str) -> StreamId {

@@ -110,7 +110,9 @@ async fn a_dropped_handle_ends_everything_and_gives_the_leases_back() {
     let dependencies = Arc::new(Dependencies::default());
     let long = SubscriptionOptions { lease_timeout: Duration::from_mins(10), ..options() };
     let subscriptions =
-        Subscriptions::start(balances(&FOUR, HANDLERS), store.clone(), Arc::clone(&dependencies), long).await.unwrap();
+        Subscriptions::start(balances(&FOUR, HANDLERS), store.clone(), Arc::clone(&dependencies), long, true)
+            .await
+            .unwrap();
     healthy(&subscriptions, |health| mine(health) == 4).await;
     drop(subscriptions);
     let ended = async {

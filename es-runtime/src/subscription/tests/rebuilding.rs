@@ -40,7 +40,10 @@ async fn a_new_version_takes_over_under_load_and_the_old_one_is_dropped() {
     let position = writing.await.unwrap();
     tokio::time::timeout(PATIENCE, progress.wait_for(|all| all.iter().all(|it| it.finished))).await.unwrap().unwrap();
     passed(&new, "balances", position).await;
-    assert_eq!((new.control().version_state("balances"), new.control().active_version("balances")), (Some(VersionState::Active), Some(2)));
+    assert_eq!(
+        (new.control().version_state("balances"), new.control().active_version("balances")),
+        (Some(VersionState::Active), Some(2))
+    );
     let versions = store.projections().await.unwrap();
     assert_eq!(versions.iter().map(|it| (it.version, it.state)).collect::<Vec<_>>(), [(2, VersionState::Active)]);
     let rows = all_rows(&store, 2).await;
