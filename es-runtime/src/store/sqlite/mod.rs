@@ -10,7 +10,7 @@
 //! | `plan` | what becomes of each commit of a group, decided without the database |
 //! | `cache`, `lookup` | what a group is decided on: from memory on trust, or read under the write lock |
 //! | `append` | the statements of a group |
-//! | `readers`, `read`, `pages`, `page` | connections for reading; the log, many events in one row |
+//! | `readers`, `lend`, `read`, `pages`, `page` | connections for reading; the log, many events in one row |
 //! | `ledger`, `identity`, `snapshot` | the smaller tables |
 //! | `rows`, `select`, `value`, `table`, `decimal` | read models: their tables, rows in and out |
 //! | `registry`, `checkpoints`, `letters`, `leases` | projections and those who follow the log |
@@ -31,6 +31,7 @@ mod identity;
 mod job;
 mod leases;
 mod ledger;
+mod lend;
 mod letters;
 mod lookup;
 mod open;
@@ -74,6 +75,7 @@ use open::Place;
 use readers::{Reader, Readers};
 use writer::{Forget, Identify, Work, Writer};
 
+pub use lend::ReadConnection;
 pub use options::{Durability, SqliteOptions};
 
 /// How often a follower looks for events of other processes.
