@@ -192,10 +192,16 @@ async fn register(
         let refused = RegisterError::TableExists { projection: projection.name.to_owned(), table: foreign };
         return Ok(End::RollBack(Err(refused)));
     }
-    make(connection, projection, active.is_none()).await?;
-    if let Some(connected) = reset.filter(|_| projection.resets && active.is_some()) {
-        // What older versions wrote would be counted twice.
+    make(connection, projection).await?;
+    if let Some(connected) = reset.filter(|_| projection.resets) {
+        // It makes the tables; and what an older version wrote would be counted twice.
         reset_inside(connection, &*connected).await?;
+    }
+    let empty: bool =
+        sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM event_log)").fetch_one(&mut *connection).await?;
+    if empty {
+        // Without a history there is nothing to build.
+        activate(connection, projection.name, projection.version).await?;
     }
     Ok(End::Commit(Ok(())))
 }
@@ -221,24 +227,16 @@ async fn foreign(
     Ok(found)
 }
 
-async fn make(
-    connection: &mut SqliteConnection,
-    projection: &'static ProjectionDescriptor,
-    active: bool,
-) -> Result<(), DbError> {
+async fn make(connection: &mut SqliteConnection, projection: &'static ProjectionDescriptor) -> Result<(), DbError> {
     let (table, shape) = table_of(projection);
     if let Some(table) = projection.table {
         connection.execute(AssertSqlSafe(SqliteStore::table_sql(table, projection.version))).await?;
-        if active {
-            connection.execute(AssertSqlSafe(view_sql(table.name, &shape, projection.version))).await?;
-        }
     }
     let mut script = Script::default();
     script.add(
         "INSERT INTO projections (name, version, state, table_name, table_shape, partitions) VALUES (?, ?, ?, ?, ?, ?)",
     );
-    let state = if active { "active" } else { "building" };
-    script.bind(projection.name).bind(projection.version).bind(state).bind(table).bind(shape);
+    script.bind(projection.name).bind(projection.version).bind("building").bind(table).bind(shape);
     script.bind(projection.partitions);
     script.add(
         "INSERT INTO subscriptions (name, version, partition, position, epoch, status) \
@@ -288,7 +286,7 @@ async fn reset(
     let version = known.iter().find(|known| known.version == projection.version);
     let refuse = |reason: String| DbError::Store(StoreError::Unavailable { reason, source: None });
     let named = format!("projection `{}` version {}", projection.name, projection.version);
-    let Some(version) = version else { return Err(refuse(format!("{named} is not registered"))) };
+    let Some(version) = version else { return Err(DbError::Store(StoreError::Gone { what: named })) };
     match (projection.style, connected) {
         (ProjectionStyle::Folded, _) => {
             let table = quoted(&stored_name(&version.table, version.version));
@@ -299,7 +297,14 @@ async fn reset(
         }
         _ => return Err(refuse(format!("{named} has no `#[reset]`: what it wrote is not known"))),
     }
-    back_to(projection.name, projection.version, 0).run(connection).await?;
+    let mut script = back_to(projection.name, projection.version, 0);
+    script.add("UPDATE projections SET state = 'building' WHERE name = ? AND version = ?");
+    script.bind(projection.name).bind(projection.version);
+    script.run(connection).await?;
+    if version.state == VersionState::Active && !version.table.is_empty() {
+        // Nobody is to take a part of the history for the whole: the view comes back with the switch.
+        connection.execute(AssertSqlSafe(format!("DROP VIEW IF EXISTS {}", quoted(&version.table)))).await?;
+    }
     Ok(End::Commit(()))
 }
 

@@ -235,6 +235,7 @@ fn scope(store: &SqliteStore) -> QueryScope<SqliteStore> {
         fn table(
             &self,
             table: &'static crate::read_model::TableDescriptor,
+            _: bool,
         ) -> BoxFuture<'_, Result<crate::read_model::TableRef, crate::read_model::ReadModelError>> {
             Box::pin(async { Err(crate::read_model::ReadModelError::Unknown { table: table.name }) })
         }
