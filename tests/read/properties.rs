@@ -42,7 +42,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 async fn build<S: Store>(store: &S, batch: usize) -> App<Bank, S> {
-    let builder = App::builder(store.clone()).subscriptions(|options| options.batch_events = batch);
+    let builder = App::builder(store.clone()).subscriptions(|options| options.batch = batch);
     builder.build().await.unwrap()
 }
 
@@ -64,7 +64,7 @@ async fn run<S: Store>(store: S, steps: Vec<Step>) {
             Step::Break(number) => break_for(of(number)),
             Step::Heal(number) => {
                 heal_for(of(number));
-                drop(bank.subscriptions().retry_letters("fragile").await);
+                drop(bank.subscriptions().retry("fragile", None).await);
             }
             Step::Restart(batch) => {
                 drop(bank);
@@ -82,7 +82,7 @@ async fn run<S: Store>(store: S, steps: Vec<Step>) {
     accounts.iter().for_each(|account| heal_for(*account));
     bank.subscriptions().resume("fragile").await.unwrap();
     bank.caught_up().within_secs(60).await.unwrap();
-    bank.subscriptions().retry_letters("fragile").await.unwrap();
+    bank.subscriptions().retry("fragile", None).await.unwrap();
     truth::check(&bank).await;
     bank.shutdown().await;
 }

@@ -123,7 +123,7 @@ async fn a_rebuild_that_is_interrupted_goes_on_where_it_was<S: Store>(store: S) 
     let mut before = es_runtime::event::GlobalPosition::START;
     for _ in 0..30 {
         let new: App<BankV2, S> =
-            App::builder(store.clone()).subscriptions(|options| options.batch_events = 40).build().await.unwrap();
+            App::builder(store.clone()).subscriptions(|options| options.batch = 40).build().await.unwrap();
         // Stops in the middle of it, without a word to the workers.
         tokio::task::yield_now().await;
         drop(new);

@@ -29,6 +29,7 @@ use crate::event::{Recorded, StreamId, Version};
 use crate::query::{AnswersOn, QueryOf};
 use crate::read_model::{ReadModel, Rows, Table};
 use crate::store::{ExternalId, Store, StoreError};
+use crate::subscription::Control;
 
 /// A domain on a store: dispatches commands and reads what they left.
 ///
@@ -129,6 +130,12 @@ impl<D: DomainOn<S>, S: Store> App<D, S> {
     /// Waits until every projection has passed what is in the log now.
     pub fn caught_up(&self) -> CaughtUp<S> {
         CaughtUp::new(Arc::clone(&self.engine))
+    }
+
+    /// Gives what follows the log: how it fares, how far rebuilds are, letters, pauses.
+    #[must_use]
+    pub fn subscriptions(&self) -> &Control<S> {
+        self.engine.read_side.subscriptions.control()
     }
 
     /// Loads the state and version of one aggregate from the store; an earlier one with

@@ -18,6 +18,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "the checks are assertions")]
 
 pub mod append;
+pub mod balance;
 pub mod chains;
 pub mod checkpoints;
 pub mod claims;
@@ -134,13 +135,14 @@ macro_rules! store_contract {
             registry::a_changed_table_wants_a_new_version,
             registry::another_number_of_partitions_wants_a_new_version,
             registry::a_table_belongs_to_one_projection,
+            registry::a_first_version_is_built_before_it_serves,
             registry::a_later_version_is_built_beside_the_active_one,
             registry::a_switch_is_refused_while_events_are_left,
             registry::a_switch_waits_for_every_partition,
             registry::a_switch_holds_appends_off_while_it_looks,
             registry::retired_versions_are_dropped,
             registry::a_reset_begins_anew,
-            registry::a_reset_of_an_unknown_version_says_so,
+            registry::what_is_asked_of_an_unknown_version_says_so,
             checkpoints::rows_and_checkpoint_move_together,
             checkpoints::a_row_may_come_and_go_within_a_batch,
             checkpoints::an_event_may_change_two_rows,

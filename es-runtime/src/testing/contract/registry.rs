@@ -8,7 +8,8 @@ use crate::event::GlobalPosition;
 use crate::projection::ProjectionDescriptor;
 use crate::read_model::{ColumnDescriptor, ColumnType, Selection, TableDescriptor};
 use crate::store::{
-    Batch, BatchError, BatchWork, LeaseRequest, ProcessId, RegisterError, Store, StoreError, VersionState,
+    Batch, BatchError, BatchWork, LeaseRequest, ProcessId, RegisterError, Store, StoreError, SubscriptionStatus,
+    VersionState,
 };
 
 async fn states<S: Store>(store: &S, name: &str) -> Vec<(u32, VersionState)> {
@@ -109,6 +110,7 @@ pub async fn a_table_belongs_to_one_projection<S: Store>(store: S) {
 
 /// Checks what its name says.
 pub async fn a_later_version_is_built_beside_the_active_one<S: Store>(store: S) {
+    register(&store, &FIRST).await;
     record(&store, &stream("a"), 0, &["opened", "deposited:5"]).await;
     let mut first = Worker::start(&store, &FIRST).await;
     first.catch_up().await;
@@ -165,6 +167,7 @@ pub async fn a_switch_waits_for_every_partition<S: Store>(store: S) {
 /// Checks what its name says, while others append: what a version that takes over has not seen is appended later.
 pub async fn a_switch_holds_appends_off_while_it_looks<S: Store>(store: S) {
     register(&store, &FIRST).await;
+    record(&store, &stream("b"), 0, &["opened"]).await;
     let mut second = Worker::start(&store, &SECOND).await;
     let writer = tokio::spawn({
         let store = store.clone();
@@ -198,6 +201,7 @@ pub async fn a_switch_holds_appends_off_while_it_looks<S: Store>(store: S) {
 /// Checks what its name says: tables, checkpoints, letters; and that a program of that version is told so.
 pub async fn retired_versions_are_dropped<S: Store>(store: S) {
     assert_eq!(store.drop_retired("balances").await.expect("nothing there"), 0);
+    register(&store, &FIRST).await;
     record(&store, &stream("a"), 0, &["opened"]).await;
     let mut first = Worker::start(&store, &FIRST).await;
     let event = whole_log(&store, 10).await.remove(0);
@@ -229,6 +233,7 @@ pub async fn retired_versions_are_dropped<S: Store>(store: S) {
 
 /// Checks what its name says: a worker under way is fenced off, and the rows come again from the log.
 pub async fn a_reset_begins_anew<S: Store>(store: S) {
+    register(&store, &FIRST).await;
     record(&store, &stream("a"), 0, &["opened", "deposited:5"]).await;
     let mut worker = Worker::start(&store, &FIRST).await;
     let event = whole_log(&store, 10).await.remove(0);
@@ -244,6 +249,7 @@ pub async fn a_reset_begins_anew<S: Store>(store: S) {
 
     assert_eq!(state(&store, &FIRST, "a").await, None);
     assert_eq!(state(&store, &FIRST, "b").await, None);
+    assert_eq!(states(&store, "balances").await, [(1, VersionState::Building)]);
     assert_eq!(positions(&store, &FIRST).await, [0]);
     assert_eq!(checkpoints(&store, &FIRST).await[0].letters, 0);
     let batch = worker.next().await;
@@ -256,11 +262,35 @@ pub async fn a_reset_begins_anew<S: Store>(store: S) {
     worker.catch_up().await;
     assert_eq!(state(&store, &FIRST, "a").await, seen(5, "1 2"));
     assert_eq!(state(&store, &FIRST, "b").await, seen(-1, "1 2"));
+    let batch = with_switch(worker.batch(BatchWork::Nothing, None));
+    assert!(worker.project(batch).await.expect("stored").switched);
     assert_eq!(states(&store, "balances").await, [(1, VersionState::Active)]);
 }
 
+/// Checks what its name says: what is read is never a part of the history.
+pub async fn a_first_version_is_built_before_it_serves<S: Store>(store: S) {
+    record(&store, &stream("a"), 0, &["opened", "deposited:5"]).await;
+    let mut worker = Worker::start(&store, &FIRST).await;
+    assert_eq!(states(&store, "balances").await, [(1, VersionState::Building)]);
+    // A commit of that time is the worker's: the projection is not active.
+    store_one(&store, commit_of(&stream("a"), 2, &["withdrawn:1"]).projected(&[&FIRST])).await.expect("stored");
+    assert_eq!(state(&store, &FIRST, "a").await, None);
+    let batch = with_switch(worker.next().await);
+    assert!(worker.project(batch).await.expect("stored").switched);
+    assert_eq!(states(&store, "balances").await, [(1, VersionState::Active)]);
+    assert_eq!(state(&store, &FIRST, "a").await, seen(4, "1 2 3"));
+}
+
 /// Checks what its name says.
-pub async fn a_reset_of_an_unknown_version_says_so<S: Store>(store: S) {
-    let unknown = store.reset(&FIRST, None).await;
-    assert!(matches!(unknown, Err(StoreError::Gone { .. })), "{unknown:?}");
+pub async fn what_is_asked_of_an_unknown_version_says_so<S: Store>(store: S) {
+    register(&store, &FIRST).await;
+    let asked = [
+        store.reset(&SECOND, None).await,
+        store.rewind("balances", 2, GlobalPosition::START).await,
+        store.set_status("balances", 2, None, SubscriptionStatus::Paused).await,
+        store.set_status("balances", 1, Some(1), SubscriptionStatus::Paused).await,
+    ];
+    for unknown in asked {
+        assert!(matches!(unknown, Err(StoreError::Gone { .. })), "{unknown:?}");
+    }
 }

@@ -244,8 +244,8 @@ pub async fn keys_with_every_kind_of_character_stay_apart<S: Store>(store: S) {
 
 /// Checks each comparison at each value of each column, against the order that the values are written down in.
 pub async fn every_comparison_selects_what_it_says<S: Store>(store: S) {
-    type Fits = fn(usize, usize) -> bool;
-    let tests: [(&str, fn(Value) -> Test, Fits); 7] = [
+    type Named = (&'static str, fn(Value) -> Test, fn(usize, usize) -> bool);
+    let tests: [Named; 7] = [
         ("equals", Test::Equals, |a, b| a == b),
         ("differs", Test::Differs, |a, b| a != b),
         ("in", |value| Test::In(vec![value]), |a, b| a == b),
