@@ -8,7 +8,7 @@ use es_benches::bank::{AccountOpened, EntryBooked};
 use es_runtime::event::DomainEvent as _;
 use rusqlite::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
+use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::archive::expect;
 
@@ -129,11 +129,7 @@ impl Loop {
     }
 }
 
-async fn upsert(
-    connection: impl Executor<'_, Database = sqlx::Sqlite>,
-    account: &str,
-    (cents, entries): (i64, i64),
-) -> Result<()> {
+async fn upsert(connection: &mut SqliteConnection, account: &str, (cents, entries): (i64, i64)) -> Result<()> {
     sqlx::query(UPSERT).bind(account.to_owned()).bind(cents).bind(entries).execute(connection).await?;
     Ok(())
 }
