@@ -15,7 +15,7 @@ use super::registry::activate;
 use super::rows::{self, read};
 use super::script::Script;
 use super::writer::Writer;
-use crate::store::{Batch, BatchDone, BatchError, BatchWork, StoreError};
+use crate::store::{Batch, BatchDone, BatchError, BatchWork, SafePosition, StoreError};
 
 /// A batch in line, and who waits for it.
 #[derive(Debug)]
@@ -268,7 +268,7 @@ impl Claims {
             "UPDATE subscriptions SET position = ? WHERE name = ? AND version = ? AND partition = ? \
              AND position = ? AND epoch = ?",
         );
-        script.bind(number(batch.to.map_or(batch.from, |to| to.get()).get()));
+        script.bind(number(batch.to.map_or(batch.from, SafePosition::get).get()));
         script.bind(batch.id.name.to_string()).bind(batch.id.version).bind(batch.id.partition);
         script.bind(number(batch.from.get())).bind(number(batch.epoch));
         let settled = batch.settles.map(|position| letters::add_take(script, &batch.id, position));

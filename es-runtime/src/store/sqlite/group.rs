@@ -237,15 +237,18 @@ impl Writer {
 }
 
 /// Reads, and keeps the write lock where it was asked for, what commits and their synchronous projections stand on.
-async fn read(
+pub(super) async fn read(
     connection: &mut SqliteConnection,
     commits: &[&NewCommit],
     begin: bool,
 ) -> Result<(State, Option<Syncs>), DbError> {
-    let state = look_up(connection, commits, begin).await?;
-    let concerned = commits.iter().any(|commit| commit.projections.is_some());
-    let syncs = if concerned { Syncs::load(connection, commits).await? } else { None };
-    Ok((state, syncs))
+    let Some(mut syncs) = Syncs::of(commits) else {
+        return Ok((look_up(connection, commits, begin, None).await?, None));
+    };
+    let mut question = syncs.question();
+    let state = look_up(connection, commits, begin, Some(&mut question)).await?;
+    syncs.load(connection, question, commits).await?;
+    Ok((state, Some(syncs)))
 }
 
 fn together(error: StoreError) -> Failed {
