@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Executor as _, Row as _};
 use tokio::sync::MutexGuard;
 
-use super::batch::{Claims, PendingBatch, Refused, Stored, check_parked, finish, is_of_the_batch};
+use super::batch::{Claims, PendingBatch, Refused, Stored, check_parked, finish, goes_back, is_of_the_batch};
 use super::error::DbError;
 use super::fold::{forget_watermarks, not_folded};
 use super::rows::read;
@@ -336,6 +336,9 @@ async fn inside(connection: &mut SqliteConnection, batch: &Batch) -> Result<Batc
         run_all(connection, &**projector, &fresh, &taken, *timeout).await?;
     }
     let mut script = Script::default();
+    if goes_back(batch) {
+        return Err(BatchError::Fenced.into());
+    }
     let claims = Claims::add(&mut script, batch);
     forget_watermarks(&mut script, batch);
     claims.check(&script.run(connection).await?)?;

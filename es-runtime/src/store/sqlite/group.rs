@@ -168,11 +168,16 @@ impl Writer {
         let mut first = None;
         if !plan.writes.is_empty() {
             let request = match &syncs {
-                Some(syncs) => self.texts.request_with(wrap, &plan, state, commits, |more| syncs.write(more, state)),
+                Some(syncs) => {
+                    crate::fail_point::reached("append.folded");
+                    self.texts.request_with(wrap, &plan, state, commits, |more| syncs.write(more, state))
+                }
                 None => self.texts.request(wrap, &plan, state, commits),
             };
             let connection = self.ensure_connected(slot).await.map_err(together)?;
-            first = match send(connection, request, plan.writes.events.len()).await {
+            let sent = send(connection, request, plan.writes.events.len()).await;
+            crate::fail_point::reached("append.stored");
+            first = match sent {
                 Ok(first) => first,
                 Err(SendError { error, at_commit }) => {
                     self.end_transaction(slot, &error).await;
