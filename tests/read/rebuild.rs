@@ -144,8 +144,8 @@ async fn a_table_that_changed_without_a_new_version_fails_at_start_with_the_diff
         panic!("{error}")
     };
     assert_eq!((projection.as_str(), *version), ("balances", 1));
-    assert!(difference.contains("-last: timestamp nullable index"), "{difference}");
-    assert!(difference.contains("+note: text nullable"), "{difference}");
+    assert!(difference.contains("- last: timestamp nullable index"), "{difference}");
+    assert!(difference.contains("+ note: text nullable"), "{difference}");
     let _ = std::any::type_name::<BalanceChanged>();
 }
 

@@ -107,6 +107,9 @@ impl<S: Store> Keeper<S> {
                     source: None,
                 })??;
         crew.lease.send_replace(asked + self.options.lease_timeout);
+        if !leases.is_empty() {
+            crate::fail_point::reached("lease.taken");
+        }
         self.look_at_versions().await?;
         self.stop_lost(crew, &leases);
         for lease in &leases {

@@ -94,6 +94,7 @@ impl Folding {
             }
             Ok(changes) => {
                 self.session = Some(session);
+                crate::fail_point::reached("batch.folded");
                 Ok(Made::Batch(done, BatchWork::Rows(WriteSet { table, changes })))
             }
             Err(error) => {

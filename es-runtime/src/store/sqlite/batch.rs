@@ -15,7 +15,7 @@ use super::registry::activate;
 use super::rows::{self, read};
 use super::script::Script;
 use super::writer::Writer;
-use crate::store::{Batch, BatchDone, BatchError, BatchWork, StoreError};
+use crate::store::{Batch, BatchDone, BatchError, BatchWork, SafePosition, StoreError};
 
 /// A batch in line, and who waits for it.
 #[derive(Debug)]
@@ -105,10 +105,12 @@ impl Writer {
             self.roll_back(slot).await;
             return results;
         }
+        crate::fail_point::reached("batch.written");
         let committed = match slot.as_mut() {
             Some(connection) => connection.execute("COMMIT").await,
             None => Err(sqlx::Error::WorkerCrashed),
         };
+        crate::fail_point::reached("batch.stored");
         if let Err(error) = committed {
             self.end_transaction(slot, &error).await;
             let batches: Vec<_> = batches.iter().map(|pending| &*pending.batch).collect();
@@ -228,8 +230,13 @@ pub(super) fn is_of_the_batch(error: &sqlx::Error) -> bool {
 }
 
 async fn write_one(connection: &mut SqliteConnection, batch: &Batch, opening: &str) -> Result<BatchDone, Refused> {
+    crate::fail_point::reached("batch.begun");
     let mut script = Script::default();
     script.add(opening);
+    if goes_back(batch) {
+        script.run(connection).await?;
+        return Err(BatchError::Fenced.into());
+    }
     if !batch.parked.is_empty() {
         script.run(connection).await?;
         check_parked(connection, batch).await?;
@@ -254,6 +261,11 @@ async fn write_one(connection: &mut SqliteConnection, batch: &Batch, opening: &s
     finish(connection, batch).await
 }
 
+/// A checkpoint goes forward only; back it is moved by hand.
+pub(super) fn goes_back(batch: &Batch) -> bool {
+    batch.to.is_some_and(|to| to.get() < batch.from)
+}
+
 /// What a batch stands on, and where in its statements this is looked at.
 pub(super) struct Claims {
     checkpoint: usize,
@@ -268,7 +280,7 @@ impl Claims {
             "UPDATE subscriptions SET position = ? WHERE name = ? AND version = ? AND partition = ? \
              AND position = ? AND epoch = ?",
         );
-        script.bind(number(batch.to.map_or(batch.from, |to| to.get()).get()));
+        script.bind(number(batch.to.map_or(batch.from, SafePosition::get).get()));
         script.bind(batch.id.name.to_string()).bind(batch.id.version).bind(batch.id.partition);
         script.bind(number(batch.from.get())).bind(number(batch.epoch));
         let settled = batch.settles.map(|position| letters::add_take(script, &batch.id, position));
@@ -305,19 +317,23 @@ pub(super) async fn check_parked(connection: &mut SqliteConnection, batch: &Batc
 
 /// Makes the version the active one where that is asked for and nothing is left to be done.
 pub(super) async fn finish(connection: &mut SqliteConnection, batch: &Batch) -> Result<BatchDone, Refused> {
-    let Some(to) = batch.to.filter(|_| batch.switch) else { return Ok(BatchDone::default()) };
+    if !batch.switch {
+        return Ok(BatchDone::default());
+    }
     // The write lock keeps every append off.
     let mut script = Script::default();
     script.add(
         "SELECT (SELECT coalesce(max(position), 0) FROM event_log) = ? AND NOT EXISTS (SELECT 1 FROM subscriptions \
          WHERE name = ? AND version = ? AND position < ?)",
     );
-    let to = i64::try_from(to.get().get()).unwrap_or(i64::MAX);
+    let to = batch.to.map_or(batch.from, SafePosition::get).get();
+    let to = i64::try_from(to).unwrap_or(i64::MAX);
     script.bind(to).bind(batch.id.name.to_string()).bind(batch.id.version).bind(to);
     let at_head = read(connection, script, |row| Ok(row.try_get::<bool, _>(0)?)).await?;
     if at_head != [true] {
         return Ok(BatchDone::default());
     }
     let switched = activate(connection, &batch.id.name, batch.id.version).await?;
+    crate::fail_point::reached("switch.written");
     Ok(BatchDone { switched })
 }

@@ -62,11 +62,11 @@ impl CheckpointStore for SqliteStore {
              WHERE name = ? AND version = ? AND partition = coalesce(?, partition)",
         );
         script.bind(word).bind(reason).bind(at).bind(name.to_owned()).bind(version).bind(partition);
-        self.run_script("setting a status", script).await.map(drop)
+        known(self.run_script("setting a status", script).await?, name, version)
     }
 
     async fn rewind(&self, name: &str, version: u32, to: GlobalPosition) -> Result<(), StoreError> {
-        self.run_script("rewinding", back_to(name, version, to.get())).await.map(drop)
+        known(self.run_script("rewinding", back_to(name, version, to.get())).await?, name, version)
     }
 
     async fn letters(
@@ -135,6 +135,14 @@ impl SqliteStore {
     pub(super) async fn run_script(&self, doing: &'static str, script: Script) -> Result<Vec<u64>, StoreError> {
         self.work(doing, move |connection| Box::pin(async move { Ok(End::Commit(script.run(connection).await?)) }))
             .await
+    }
+}
+
+/// What is asked of a version that is not there says so.
+fn known(changed: Vec<u64>, name: &str, version: u32) -> Result<(), StoreError> {
+    match changed.first() {
+        None | Some(0) => Err(StoreError::Gone { what: format!("version {version} of projection `{name}`") }),
+        Some(_) => Ok(()),
     }
 }
 

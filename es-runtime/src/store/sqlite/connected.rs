@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Executor as _, Row as _};
 use tokio::sync::MutexGuard;
 
-use super::batch::{Claims, PendingBatch, Refused, Stored, check_parked, finish, is_of_the_batch};
+use super::batch::{Claims, PendingBatch, Refused, Stored, check_parked, finish, goes_back, is_of_the_batch};
 use super::error::DbError;
 use super::fold::{forget_watermarks, not_folded};
 use super::rows::read;
@@ -143,13 +143,13 @@ async fn watched(
             Err(Broken::Lost(ProjectionFailure::Panicked { handler: function.name(), message }))
         }
         Ok(Ok(Err(failure))) => Err(Broken::Failed(failure)),
-        Ok(Ok(Ok(()))) => match connection.execute("RELEASE es_function").await {
-            Ok(_) => Ok(()),
-            Err(_) => {
+        Ok(Ok(Ok(()))) => {
+            let ended = |_| {
                 let cause = "it ended the transaction that it runs in; what it did is undone".to_owned();
-                Err(Broken::Lost(ProjectionFailure::Failed { handler: function.name(), cause }))
-            }
-        },
+                Broken::Lost(ProjectionFailure::Failed { handler: function.name(), cause })
+            };
+            connection.execute("RELEASE es_function").await.map(drop).map_err(ended)
+        }
     }
 }
 
@@ -327,15 +327,18 @@ async fn inside(connection: &mut SqliteConnection, batch: &Batch) -> Result<Batc
         let mut taken = Vec::with_capacity(fresh.len());
         fresh.retain(|event| {
             let place = places.next().unwrap_or_default();
-            let takes = projection.takes(event);
-            if takes {
+            let is_taken = projection.takes(event);
+            if is_taken {
                 taken.push(place);
             }
-            takes
+            is_taken
         });
         run_all(connection, &**projector, &fresh, &taken, *timeout).await?;
     }
     let mut script = Script::default();
+    if goes_back(batch) {
+        return Err(BatchError::Fenced.into());
+    }
     let claims = Claims::add(&mut script, batch);
     forget_watermarks(&mut script, batch);
     claims.check(&script.run(connection).await?)?;

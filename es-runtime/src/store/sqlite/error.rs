@@ -85,10 +85,16 @@ pub(super) fn store_error(error: sqlx::Error, doing: &str, waited: Duration) -> 
         Fault::Damaged => {
             StoreError::Damaged { place: format!("the database file, {doing}"), reason: error.to_string() }
         }
+        Fault::Other if is_gone(&error) => StoreError::Gone { what: error.to_string() },
         Fault::Constraint | Fault::TooBig | Fault::Io | Fault::Other => {
             StoreError::Unavailable { reason: format!("{doing}: {error}"), source: Some(Arc::new(error)) }
         }
     }
+}
+
+/// A version's table that was dropped; SQLite has no code of its own for that.
+fn is_gone(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.message().starts_with("no such table: "))
 }
 
 /// Builds the error for a row that cannot be what this program wrote.

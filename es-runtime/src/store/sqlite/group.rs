@@ -168,11 +168,16 @@ impl Writer {
         let mut first = None;
         if !plan.writes.is_empty() {
             let request = match &syncs {
-                Some(syncs) => self.texts.request_with(wrap, &plan, state, commits, |more| syncs.write(more, state)),
+                Some(syncs) => {
+                    crate::fail_point::reached("append.folded");
+                    self.texts.request_with(wrap, &plan, state, commits, |more| syncs.write(more, state))
+                }
                 None => self.texts.request(wrap, &plan, state, commits),
             };
             let connection = self.ensure_connected(slot).await.map_err(together)?;
-            first = match send(connection, request, plan.writes.events.len()).await {
+            let sent = send(connection, request, plan.writes.events.len()).await;
+            crate::fail_point::reached("append.stored");
+            first = match sent {
                 Ok(first) => first,
                 Err(SendError { error, at_commit }) => {
                     self.end_transaction(slot, &error).await;
@@ -237,15 +242,18 @@ impl Writer {
 }
 
 /// Reads, and keeps the write lock where it was asked for, what commits and their synchronous projections stand on.
-async fn read(
+pub(super) async fn read(
     connection: &mut SqliteConnection,
     commits: &[&NewCommit],
     begin: bool,
 ) -> Result<(State, Option<Syncs>), DbError> {
-    let state = look_up(connection, commits, begin).await?;
-    let concerned = commits.iter().any(|commit| commit.projections.is_some());
-    let syncs = if concerned { Syncs::load(connection, commits).await? } else { None };
-    Ok((state, syncs))
+    let Some(mut syncs) = Syncs::of(commits) else {
+        return Ok((look_up(connection, commits, begin, None).await?, None));
+    };
+    let mut question = syncs.question();
+    let state = look_up(connection, commits, begin, Some(&mut question)).await?;
+    syncs.load(connection, question, commits).await?;
+    Ok((state, Some(syncs)))
 }
 
 fn together(error: StoreError) -> Failed {

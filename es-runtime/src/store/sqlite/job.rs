@@ -103,9 +103,9 @@ impl Writer {
 async fn in_transaction(connection: &mut SqliteConnection, job: &mut dyn Job) -> Result<(), DbError> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     if job.run(&mut transaction).await? {
-        transaction.commit().await?
+        transaction.commit().await?;
     } else {
-        transaction.rollback().await?
+        transaction.rollback().await?;
     }
     Ok(())
 }

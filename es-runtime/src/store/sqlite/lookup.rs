@@ -11,7 +11,9 @@ use sqlx::{Arguments as _, AssertSqlSafe, Either, Executor as _, Row as _, SqlSa
 use super::append::{json_rows, quote};
 use super::error::DbError;
 use super::ledger::{RECORD_COLUMNS, record_of_row};
+use super::pending::Question;
 use super::plan::{ClaimKey, Entry, Known, State, claim_key};
+use super::script::Script;
 use crate::event::StreamId;
 use crate::store::NewCommit;
 
@@ -28,11 +30,12 @@ const CLAIMS: &str = "SELECT e.key, c.stream_no FROM json_each(?) AS e CROSS JOI
     ON c.tenant = e.value->>0 AND c.set_name = e.value->>1 AND c.key = e.value->>2;\n";
 
 /// Reads the state of everything that the commits touch, in one message to the connection. With `begin`, it takes the write
-/// lock first and leaves the transaction open; what is read then holds until it ends.
+/// lock first and leaves the transaction open; what is read then holds until it ends. `more` is what else is asked.
 pub(super) async fn look_up(
     connection: &mut SqliteConnection,
     commits: &[&NewCommit],
     begin: bool,
+    mut more: Option<&mut Question>,
 ) -> Result<State, DbError> {
     let streams = distinct(commits.iter().map(|commit| &commit.stream));
     let claims = distinct(
@@ -69,6 +72,11 @@ pub(super) async fn look_up(
         (true, false) => &[Part::Last, Part::Streams, Part::Ledger],
         (false, false) => &[Part::Last, Part::Streams, Part::Claims, Part::Ledger],
     };
+    if let Some(more) = &more {
+        let mut script = Script::resume(&sql, arguments, 0);
+        more.add(&mut script);
+        (sql, arguments, _) = script.into_parts();
+    }
     let mut done = 0;
     let query = sqlx::query_with(AssertSqlSafe(Arc::<str>::from(sql)).into_sql_str(), arguments);
     let mut results = connection.fetch_many(query);
@@ -84,6 +92,9 @@ pub(super) async fn look_up(
                 }
                 Some(Part::Claims) => {
                     state.claims.insert(ClaimKey::clone(at(&claims, &row, 0)?), row.try_get(1)?);
+                }
+                None if let Some(more) = &mut more => {
+                    more.take((done - usize::from(begin)).saturating_sub(order.len()), &row)?;
                 }
                 Some(Part::Ledger) | None => {
                     let record = record_of_row(&row).map_err(DbError::Store)?;

@@ -12,7 +12,6 @@ use uuid::Uuid;
 use super::append::{json_rows, quote};
 use super::error::{DbError, damaged};
 use super::registry::number;
-use super::rows::read_each;
 use super::script::Script;
 use crate::event::{AnyEvent, EventId, EventName, GlobalPosition, Metadata, Recorded, StreamId, Version};
 
@@ -85,69 +84,85 @@ const PENDING: &str = "WITH RECURSIVE asked(k, stream_no, mark, point) AS MATERI
     SELECT b.k, b.depth, l.position, l.version, l.event_id, l.kind, l.schema_version, l.body, l.meta, l.at \
     FROM back AS b CROSS JOIN event_log AS l ON l.position = b.position ORDER BY b.k, l.version";
 
-/// Reads the log's head and where projections stand, in one message.
-pub(super) async fn stand(connection: &mut SqliteConnection, asked: &[Asked]) -> Result<(u64, Vec<Standing>), DbError> {
-    let versions = json_rows(asked, |text, asked| {
-        quote(text, asked.name);
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, ",{}", asked.version);
-    });
-    let places: Vec<(usize, usize)> = asked
-        .iter()
-        .enumerate()
-        .flat_map(|(place, asked)| (0..asked.streams.len()).map(move |at| (place, at)))
-        .collect();
-    let streams = json_rows(&places, |text, (place, at)| {
-        let (asked, stream) = (&asked[*place], &asked[*place].streams[*at]);
-        quote(text, asked.name);
-        let _ = write!(text, ",{}", asked.version);
-        for part in [stream.tenant(), stream.category(), stream.key()] {
-            text.push(',');
-            quote(text, part);
-        }
-    });
-    let mut script = Script::default();
-    script.add("SELECT coalesce(max(position), 0) FROM event_log");
-    for sql in VERSIONS {
-        script.add(sql);
-        script.bind(versions.clone());
-    }
-    script.add(PARKED);
-    script.bind(streams.clone());
-    script.add(PENDING);
-    script.bind(streams).bind(WALK);
+/// Asks for the log's head and where projections stand, in a message that asks for other things, too.
+pub(super) struct Question {
+    asked: Vec<Asked>,
+    /// Which projection and which of its streams each row of the index of streams is.
+    places: Vec<(usize, usize)>,
+    pub(super) head: u64,
+    pub(super) standing: Vec<Standing>,
+}
 
-    let mut head = 0;
-    let fresh =
-        |asked: &Asked| Standing { streams: vec![OfStream::default(); asked.streams.len()], ..Standing::default() };
-    let mut standing: Vec<Standing> = asked.iter().map(fresh).collect();
-    read_each(connection, script, |statement, row| {
+impl Question {
+    pub(super) fn new(asked: Vec<Asked>) -> Self {
+        let streams = |(place, asked): (usize, &Asked)| (0..asked.streams.len()).map(move |at| (place, at));
+        let places = asked.iter().enumerate().flat_map(streams).collect();
+        let nothing = |asked: &Asked| {
+            let streams = vec![OfStream::default(); asked.streams.len()];
+            Standing { streams, ..Standing::default() }
+        };
+        let standing = asked.iter().map(nothing).collect();
+        Self { asked, places, head: 0, standing }
+    }
+
+    /// Adds the statements.
+    pub(super) fn add(&self, script: &mut Script) {
+        let version = |text: &mut String, asked: &Asked| {
+            quote(text, asked.name);
+            // Writing to a `String` cannot fail.
+            let _ = write!(text, ",{}", asked.version);
+        };
+        let versions = json_rows(&self.asked, version);
+        let streams = json_rows(&self.places, |text, (place, at)| {
+            let (asked, stream) = (&self.asked[*place], &self.asked[*place].streams[*at]);
+            version(text, asked);
+            for part in [stream.tenant(), stream.category(), stream.key()] {
+                text.push(',');
+                quote(text, part);
+            }
+        });
+        script.add("SELECT coalesce(max(position), 0) FROM event_log");
+        for sql in VERSIONS {
+            script.add(sql);
+            script.bind(versions.clone());
+        }
+        script.add(PARKED);
+        script.bind(streams.clone());
+        script.add(PENDING);
+        script.bind(streams).bind(WALK);
+    }
+
+    /// Takes a row of one of the statements.
+    pub(super) fn take(&mut self, statement: usize, row: &SqliteRow) -> Result<(), DbError> {
         if statement == 0 {
-            head = number(&row, 0, "event_log")?;
+            self.head = number(row, 0, "event_log")?;
             return Ok(());
         }
-        let key: usize = number(&row, 0, "projections")?;
+        let key: usize = number(row, 0, "projections")?;
         if statement <= VERSIONS.len() {
-            let Some(standing) = standing.get_mut(key) else { return Err(unasked()) };
+            let standing = self.standing.get_mut(key).ok_or_else(unasked)?;
             match statement {
                 1 => standing.active = true,
-                2 => standing.checkpoints.push(number(&row, 1, "subscriptions")?),
+                2 => standing.checkpoints.push(number(row, 1, "subscriptions")?),
                 _ => standing.has_letters = true,
             }
             return Ok(());
         }
-        let Some((place, at)) = places.get(key) else { return Err(unasked()) };
-        let of_stream = &mut standing[*place].streams[*at];
+        let (place, at) = *self.places.get(key).ok_or_else(unasked)?;
+        let of_stream = &mut self.standing[place].streams[at];
         if statement == VERSIONS.len() + 1 {
             of_stream.parked = true;
         } else {
             of_stream.cut |= row.try_get::<i64, _>(1)? >= WALK;
-            of_stream.pending.push(event_of_row(&row, &asked[*place].streams[*at])?);
+            of_stream.pending.push(event_of_row(row, &self.asked[place].streams[at])?);
         }
         Ok(())
-    })
-    .await?;
-    Ok((head, standing))
+    }
+
+    /// Gives what was asked, with the answers.
+    pub(super) fn into_answers(self) -> impl Iterator<Item = (Asked, Standing)> {
+        self.asked.into_iter().zip(self.standing)
+    }
 }
 
 fn unasked() -> DbError {

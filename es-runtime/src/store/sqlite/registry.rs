@@ -91,7 +91,7 @@ impl Known {
         };
         let (table, shape) = (row.try_get(3)?, row.try_get(4)?);
         let (version, partitions) = (number(row, 1, "projections")?, number(row, 5, "projections")?);
-        Ok(Self { version, state, table, shape, partitions, name })
+        Ok(Self { name, version, state, table, shape, partitions })
     }
 
     fn into_version(self) -> ProjectionVersion {

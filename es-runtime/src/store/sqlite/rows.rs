@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use futures_util::TryStreamExt as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, Either, Executor as _, Row as _, SqlSafeStr as _};
+use sqlx::{AssertSqlSafe, Row as _, SqlSafeStr as _};
 
 use super::SqliteStore;
 use super::error::{DbError, damaged};
@@ -56,24 +56,6 @@ pub(super) async fn read<T>(
         found.push(one(row)?);
     }
     Ok(found)
-}
-
-/// Reads what several statements give; `one` is told which one a row is of.
-pub(super) async fn read_each(
-    connection: &mut SqliteConnection,
-    script: Script,
-    mut one: impl FnMut(usize, SqliteRow) -> Result<(), DbError>,
-) -> Result<(), DbError> {
-    let (sql, arguments, _) = script.into_parts();
-    let mut statement = 0;
-    let mut results = connection.fetch_many(sqlx::query_with(AssertSqlSafe(sql).into_sql_str(), arguments));
-    while let Some(result) = results.try_next().await? {
-        match result {
-            Either::Left(_) => statement += 1,
-            Either::Right(row) => one(statement, row)?,
-        }
-    }
-    Ok(())
 }
 
 /// Reads rows by their keys, in one statement.

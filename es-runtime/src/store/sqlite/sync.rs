@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::append::{json_rows, quote};
 use super::error::DbError;
-use super::pending::{Asked, OfStream, WALK, parked_of, stand};
+use super::pending::{Asked, OfStream, Question, WALK, parked_of};
 use super::plan::{Gate, Known, State};
 use super::rows::{self, by_keys};
 use super::script::Script;
@@ -21,6 +21,11 @@ use crate::projection::{ConnectedProjector, FoldSession, ProjectionDescriptor, P
 use crate::read_model::{ColumnError, RowChange, RowKey, TableRef, Value};
 use crate::store::{AppendError, NewCommit};
 use crate::subscription::assign::partition_of;
+
+type Events = Vec<Recorded<AnyEvent>>;
+
+/// A stream's version, and the position of that event.
+type Mark = (u64, u64);
 
 /// The synchronous projections that a group concerns.
 pub(super) struct Syncs {
@@ -44,12 +49,12 @@ struct Live {
     streams: FxHashMap<StreamId, OfStream>,
     /// Sequence keys with letters.
     parked: FxHashSet<String>,
-    /// How far the group folds each stream: the version and the position of the last event.
-    marks: FxHashMap<StreamId, (u64, u64)>,
+    /// How far the group folds each stream.
+    marks: FxHashMap<StreamId, Mark>,
     /// What the last commit that was admitted does, until it is kept or taken back.
     proposed: Option<Proposed>,
     /// What connected functions are to be run on.
-    run: Vec<Recorded<AnyEvent>>,
+    run: Events,
 }
 
 struct Fold {
@@ -67,17 +72,14 @@ struct Fold {
 struct Proposed {
     changes: Vec<RowChange>,
     /// Events that are folded, and how far that is; `None` where the commit leaves all to the asynchronous worker.
-    folded: Option<(Vec<Recorded<AnyEvent>>, (u64, u64))>,
+    folded: Option<(Events, Mark)>,
     /// Events that are left.
-    left: Vec<Recorded<AnyEvent>>,
+    left: Events,
 }
 
 impl Syncs {
-    /// Reads what the synchronous projections of some commits stand on; `None` where none is concerned.
-    pub(super) async fn load(
-        connection: &mut SqliteConnection,
-        commits: &[&NewCommit],
-    ) -> Result<Option<Self>, DbError> {
+    /// Gives the synchronous projections that some commits concern; `None` where there is none.
+    pub(super) fn of(commits: &[&NewCommit]) -> Option<Self> {
         let mut live: Vec<Live> = Vec::new();
         for commit in commits {
             let Some(projections) = &commit.projections else { continue };
@@ -93,29 +95,29 @@ impl Syncs {
                 concern(&mut live, projector.descriptor(), writes, projections.backlog, commit);
             }
         }
-        if live.is_empty() {
-            return Ok(None);
-        }
-        let mut syncs = Self { head: 0, live };
-        syncs.stand(connection).await?;
-        for live in &mut syncs.live {
-            live.load(connection, commits).await?;
-        }
-        Ok((!syncs.live.is_empty()).then_some(syncs))
+        (!live.is_empty()).then_some(Self { head: 0, live })
     }
 
-    /// Fills in where the projections stand; leaves out those of which another version serves.
-    async fn stand(&mut self, connection: &mut SqliteConnection) -> Result<(), DbError> {
+    /// Asks where they stand.
+    pub(super) fn question(&self) -> Question {
         let asked = |live: &Live| Asked {
             name: live.projection.name,
             version: live.projection.version,
             streams: live.streams.keys().cloned().collect(),
         };
-        let asked: Vec<_> = self.live.iter().map(asked).collect();
-        let (head, standing) = stand(connection, &asked).await?;
-        self.head = head;
-        let mut kept = Vec::with_capacity(self.live.len());
-        for ((mut live, asked), standing) in std::mem::take(&mut self.live).into_iter().zip(asked).zip(standing) {
+        Question::new(self.live.iter().map(asked).collect())
+    }
+
+    /// Takes where they stand, and loads the rows that the commits may touch. Projections of which another version serves are left out.
+    pub(super) async fn load(
+        &mut self,
+        connection: &mut SqliteConnection,
+        answered: Question,
+        commits: &[&NewCommit],
+    ) -> Result<(), DbError> {
+        self.head = answered.head;
+        let live = std::mem::take(&mut self.live).into_iter().zip(answered.into_answers());
+        for (mut live, (asked, standing)) in live {
             if !standing.active {
                 continue;
             }
@@ -123,13 +125,9 @@ impl Syncs {
                 of_stream.pending.retain(|event| live.is_pending(event, &standing.checkpoints));
                 live.streams.insert(stream, of_stream);
             }
-            if standing.has_letters {
-                // Says that they are to be looked for.
-                live.parked.insert(String::new());
-            }
-            kept.push(live);
+            live.load(connection, commits, standing.has_letters).await?;
+            self.live.push(live);
         }
-        self.live = kept;
         Ok(())
     }
 
@@ -161,7 +159,7 @@ impl Syncs {
     }
 
     /// Gives the connected projections and the events that their functions are to be run on, in their order.
-    pub(super) fn into_connected(self) -> Vec<(Arc<dyn ConnectedProjector>, Vec<Recorded<AnyEvent>>)> {
+    pub(super) fn into_connected(self) -> Vec<(Arc<dyn ConnectedProjector>, Events)> {
         let connected = self.live.into_iter().filter_map(|live| match live.writes {
             Writes::Connected(projector) => Some((projector, live.run)),
             Writes::Folded(_) => None,
@@ -253,7 +251,12 @@ impl Live {
     }
 
     /// Loads the rows that the group may touch, and which of their keys are parked.
-    async fn load(&mut self, connection: &mut SqliteConnection, commits: &[&NewCommit]) -> Result<(), DbError> {
+    async fn load(
+        &mut self,
+        connection: &mut SqliteConnection,
+        commits: &[&NewCommit],
+        has_letters: bool,
+    ) -> Result<(), DbError> {
         let mut keys: FxHashSet<RowKey> = FxHashSet::default();
         for of_stream in self.streams.values() {
             keys.extend(of_stream.pending.iter().flat_map(|event| self.sequence_keys(event)));
@@ -265,7 +268,7 @@ impl Live {
             keys.extend(taken.flat_map(|event| self.sequence_keys(&event)));
         }
         let keys: Vec<_> = keys.into_iter().collect();
-        if !self.parked.is_empty() {
+        if has_letters {
             let texts = keys.iter().map(RowKey::as_str).collect();
             self.parked = parked_of(connection, self.projection.name, self.projection.version, texts).await?;
         }

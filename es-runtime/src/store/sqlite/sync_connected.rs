@@ -9,8 +9,7 @@ use tokio::sync::MutexGuard;
 use super::append::{Texts, Wrap};
 use super::connected::{Broken, run_function};
 use super::error::{DbError, Fault, fault};
-use super::group::{Done, Failed};
-use super::lookup::look_up;
+use super::group::{Done, Failed, read};
 use super::outcome::{SendError, send};
 use super::plan::{Fate, Plan, State};
 use super::sync::Syncs;
@@ -122,8 +121,7 @@ async fn store_alone(
 }
 
 async fn inside(connection: &mut SqliteConnection, texts: &mut Texts, commit: &NewCommit) -> Result<Written, Ended> {
-    let mut state = look_up(connection, &[commit], false).await?;
-    let mut syncs = Syncs::load(connection, &[commit]).await?;
+    let (mut state, mut syncs) = read(connection, &[commit], false).await?;
     let plan = match &mut syncs {
         Some(syncs) => Plan::decide_at(syncs, &mut state, [commit]),
         None => Plan::decide(&mut state, [commit]),

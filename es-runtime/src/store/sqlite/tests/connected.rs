@@ -45,7 +45,7 @@ static MIXED: ProjectionDescriptor = projection(1, &[handler("deposited", SYNC),
 
 struct Notes;
 
-fn failed(error: sqlx::Error) -> ProjectionFailure {
+fn failed(error: impl std::fmt::Display) -> ProjectionFailure {
     ProjectionFailure::Failed { handler: "noted", cause: error.to_string() }
 }
 

@@ -102,7 +102,7 @@ pub static MIXED_V1: ProjectionDescriptor = projection(1, 1, &MIXED);
 /// `-1` fails, `13` panics, `99` takes longer than it may.
 fn deposited(event: &Recorded<AnyEvent>) -> Result<Step<Balance>, ProjectionFailure> {
     let key = event.stream().key().to_owned();
-    let amount: i64 = body(event).parse().expect("a number");
+    let amount: i64 = body(event)?.parse().map_err(wrong)?;
     let account = key.clone();
     let fold = move |row: Option<Balance>| {
         match amount {
@@ -121,7 +121,7 @@ fn deposited(event: &Recorded<AnyEvent>) -> Result<Step<Balance>, ProjectionFail
 /// Appends to the note; `gone` deletes the row.
 fn noted(event: &Recorded<AnyEvent>) -> Result<Step<Balance>, ProjectionFailure> {
     let key = event.stream().key().to_owned();
-    let (account, text) = (key.clone(), body(event));
+    let (account, text) = (key.clone(), body(event)?);
     let fold = move |row: Option<Balance>| {
         if text == "gone" {
             return Ok(None);
@@ -134,8 +134,12 @@ fn noted(event: &Recorded<AnyEvent>) -> Result<Step<Balance>, ProjectionFailure>
     Ok(Step { key, fold: Box::new(fold) })
 }
 
-fn body(event: &Recorded<AnyEvent>) -> String {
-    String::from_utf8(event.event().body.to_vec()).expect("text")
+fn body(event: &Recorded<AnyEvent>) -> Result<String, ProjectionFailure> {
+    String::from_utf8(event.event().body.to_vec()).map_err(wrong)
+}
+
+fn wrong(error: impl std::fmt::Display) -> ProjectionFailure {
+    ProjectionFailure::Failed { handler: "", cause: error.to_string() }
 }
 
 pub fn folded(descriptor: &'static ProjectionDescriptor) -> Arc<dyn Projector> {

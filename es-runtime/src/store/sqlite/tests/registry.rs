@@ -116,8 +116,8 @@ async fn another_partition_that_is_behind_keeps_the_old_version() {
     static V3: ProjectionDescriptor = ProjectionDescriptor { version: 3, partitions: 2, ..V1_AGAIN };
     let bench = Bench::new().await;
     bench.store.register(&V1, None).await.expect("registered");
-    bench.store.register(&V3, None).await.expect("registered");
     append(&bench.store, "a", 0, &[("deposited", "5")]).await;
+    bench.store.register(&V3, None).await.expect("registered");
     let epoch = bench.lease(&V3).await;
     let switching = |partition, from, to| {
         let mut batch = batch(&V3, epoch, from, to, BatchWork::Nothing);
