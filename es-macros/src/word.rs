@@ -78,6 +78,7 @@ impl Word {
             Self::SyncProjection => &[Self::AsyncProjection, Self::Projection],
             Self::AsyncProjection => &[Self::SyncProjection, Self::Projection],
             Self::Projection => &[Self::SyncProjection, Self::AsyncProjection, Self::ReadModel],
+            Self::ReadModel => &[Self::Projection],
             Self::QueryHandler => &[Self::Query, Self::CommandHandler],
             _ => &[],
         }

@@ -24,6 +24,11 @@ pub(crate) fn check(query: &Query, diagnostics: &mut Diagnostics) {
     }
 }
 
+/// Tells whether a type that is lent is no connection for sure; as a parameter, it is refused by its trait.
+pub(crate) fn is_of_the_domain(ty: &Type) -> bool {
+    ["Root", "New", "Existing", "Table", "App"].iter().any(|name| types::is_named(ty, name))
+}
+
 /// A query changes nothing, and waits for what it reads.
 pub(crate) fn handler(function: &Function, diagnostics: &mut Diagnostics) -> bool {
     let before = diagnostics.count();
@@ -38,8 +43,12 @@ pub(crate) fn handler(function: &Function, diagnostics: &mut Diagnostics) -> boo
     if sig.generics.type_params().next().is_some() || sig.generics.const_params().next().is_some() {
         diagnostics.error(&sig.generics.params, texts::generic_function());
     }
-    if types::returned(&sig.output).is_none() {
-        diagnostics.error(&sig.ident, texts::query_handler_returns());
+    match types::returned(&sig.output) {
+        None => diagnostics.error(&sig.ident, texts::query_handler_returns()),
+        Some(ty) if ["Option", "Vec"].iter().any(|name| types::is_named(ty, name)) => {
+            diagnostics.error(ty, texts::query_handler_returns());
+        }
+        Some(_) => {}
     }
     let parameters = function.parameters();
     match parameters.first().map(|parameter| types::plain(&parameter.ty)) {

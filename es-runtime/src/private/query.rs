@@ -1,10 +1,12 @@
 //! Queries and their handlers.
 
+use std::future::Future;
+
 use serde::Serialize;
 
 use crate::app::query_route::QueryRoutes;
 use crate::handler::DependencyDescriptor;
-use crate::query::{AnswersOn, Query, QueryArg, QueryRejection};
+use crate::query::{AnswersOn, Query, QueryArg, QueryFault, QueryRejection, QueryScope};
 use crate::store::{MemoryStore, Store};
 
 /// What a query may answer with.
@@ -68,6 +70,26 @@ pub fn answered_query<Q: AnsweredWith<A::Output>, A: Answered>(
 
 /// A query whose handler takes a connection, and so runs on one store.
 pub trait BoundQuery {}
+
+/// Gets hold of a parameter.
+///
+/// # Errors
+///
+/// [`QueryFault`] where it cannot be had.
+pub fn hold<'a, T: QueryArg<'a, S>, S: Store>(
+    scope: &QueryScope<S>,
+) -> impl Future<Output = Result<T::Held, QueryFault>> + Send {
+    T::hold(scope)
+}
+
+/// Lends a parameter.
+///
+/// # Errors
+///
+/// [`QueryFault`] where it is gone meanwhile.
+pub fn lend<'a, T: QueryArg<'a, S>, S: Store>(held: &'a mut T::Held) -> Result<T, QueryFault> {
+    T::lend(held)
+}
 
 /// Asks about a parameter of a query handler.
 pub struct Asks<T, S>(std::marker::PhantomData<(T, S)>);

@@ -91,13 +91,11 @@ pub(crate) fn option_of_the_sibling(word: Word, owner: Word, name: &str) -> Opti
     let text = Text::new(format!("`{name}` has no meaning for `{word}`"));
     match (word, owner) {
         (Word::AsyncProjection, Word::SyncProjection) => {
-            let text = text.note("it runs behind the log, where nobody waits for it");
-            Some(match name {
-                "timeout" => {
-                    text.help("an asynchronous function is tried again: `retry = 3`; or use `#[sync_projection]`")
-                }
-                _ => text.help("remove it; or use `#[sync_projection]`"),
-            })
+            let text = text.help(match name {
+                "timeout" => "an asynchronous function is tried again: `retry = 3`; or use `#[sync_projection]`",
+                _ => "remove it; or use `#[sync_projection]`",
+            });
+            Some(text.note("it runs behind the log, where nobody waits for it"))
         }
         (Word::SyncProjection, Word::AsyncProjection) => Some(
             text.help("remove it; or use `#[async_projection]`")
@@ -322,6 +320,12 @@ pub(crate) fn projection_async(name: &str) -> Text {
     Text::new(format!("projection function `{name}` must be `async`"))
         .help("write `async fn`")
         .note("it waits for its store")
+}
+
+pub(crate) fn waits_for_nothing() -> Text {
+    Text::new("this projection function has nothing to write to").help(
+        "take `&mut SqliteConnection`, or `Dep<T>` for a view that lives elsewhere; on a read model, remove `async`",
+    )
 }
 
 pub(crate) fn projection_takes_self() -> Text {
