@@ -68,7 +68,7 @@ impl QueryHandler {
         function.allow_its_shape();
         let mut parameters = function.parameters().into_iter();
         let query = parameters.next().map(|parameter| types::referent(&parameter.ty).clone());
-        let query = query.filter(|query| !types::is_named(query, "Table"));
+        let query = query.filter(|query| function.receiver().is_none() && !types::is_named(query, "Table"));
         let arguments = parameters.map(|parameter| (*parameter.ty).clone()).collect();
         let output = types::returned(&function.sig.output).cloned().unwrap_or_else(|| syn::parse_quote!(()));
         Some(Self {

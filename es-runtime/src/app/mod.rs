@@ -39,7 +39,7 @@ mod turn;
 pub use builder::{AppBuilder, BuildError};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use dispatch::{Dispatch, Outcome};
-pub use domain::{CommandOf, Domain, DomainOn, DomainTable};
+pub use domain::{CommandOf, Domain, DomainOn, DomainTable, Runs};
 pub use engine::Limits;
 pub use handle::{App, DispatchJson};
 pub use import::{DispatchAll, Imported};

@@ -4,7 +4,6 @@ use std::future::Future;
 
 use serde::Serialize;
 
-use crate::app::query_route::QueryRoutes;
 use crate::handler::DependencyDescriptor;
 use crate::query::{AnswersOn, Query, QueryArg, QueryFault, QueryRejection, QueryScope};
 use crate::store::{MemoryStore, Store};
@@ -109,14 +108,6 @@ impl<Q: AnswersOn<MemoryStore>> Asked<Q> {
 impl<Q: BoundQuery> Asked<Q> {
     pub const HAS_A_BOUND_HANDLER: bool = true;
 }
-impl<Q: Query<Output: Serialize>> Asked<Q> {
-    pub fn route<S: Store>(routes: &mut QueryRoutes<S>)
-    where
-        Q: AnswersOn<S>,
-    {
-        routes.query::<Q>();
-    }
-}
 
 /// The answers where a bound does not hold.
 pub trait FallbackOfQuery {
@@ -125,7 +116,6 @@ pub trait FallbackOfQuery {
     const IS_A_QUERY: bool = false;
     const HAS_A_HANDLER: bool = false;
     const HAS_A_BOUND_HANDLER: bool = false;
-    fn route<S: Store>(_: &mut QueryRoutes<S>) {}
 }
 impl<T, S> FallbackOfQuery for Asks<T, S> {}
 impl<Q> FallbackOfQuery for Asked<Q> {}

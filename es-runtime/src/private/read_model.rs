@@ -96,7 +96,7 @@ pub const fn json_column<T: JsonField>() -> ColumnCodec<T> {
 )]
 pub trait FoldedRow: ReadModel {
     /// As [`insert_row`].
-    fn inserts<E: EventOf<A>, A: Aggregate>(
+    fn inserts<E: EventOfSome<A>, A: Aggregate>(
         event: &Recorded<AnyEvent>,
         handler: &'static str,
         key: fn(&Recorded<E>) -> Self::Key,
@@ -105,7 +105,7 @@ pub trait FoldedRow: ReadModel {
         insert_row::<Self, E, A>(event, handler, key, run)
     }
     /// As [`change_row`].
-    fn changes<E: EventOf<A>, A: Aggregate>(
+    fn changes<E: EventOfSome<A>, A: Aggregate>(
         event: &Recorded<AnyEvent>,
         handler: &'static str,
         key: fn(&Recorded<E>) -> Self::Key,
@@ -114,7 +114,7 @@ pub trait FoldedRow: ReadModel {
         change_row::<Self, E, A>(event, handler, key, run)
     }
     /// As [`delete_row`].
-    fn deletes<E: EventOf<A>, A: Aggregate>(
+    fn deletes<E: EventOfSome<A>, A: Aggregate>(
         event: &Recorded<AnyEvent>,
         handler: &'static str,
         key: fn(&Recorded<E>) -> Self::Key,
@@ -123,7 +123,7 @@ pub trait FoldedRow: ReadModel {
         delete_row::<Self, E, A>(event, handler, key, run)
     }
     /// As [`fold_row`].
-    fn folds<E: EventOf<A>, A: Aggregate>(
+    fn folds<E: EventOfSome<A>, A: Aggregate>(
         event: &Recorded<AnyEvent>,
         handler: &'static str,
         key: fn(&Recorded<E>) -> Self::Key,
@@ -171,11 +171,7 @@ pub trait EventOfSome<A: Aggregate>: EventOf<A> {}
 impl<E: EventOf<A>, A: Aggregate> EventOfSome<A> for E {}
 
 /// Asks that exactly one aggregate lists the event. Where several do, the compiler names this function: say with `of` which.
-pub const fn say_with_of_which<
-    E: EventOfSome<Aggregate> + EventOf<Aggregate>,
-    Aggregate: crate::aggregate::Aggregate,
->() {
-}
+pub const fn say_with_of_which<E: EventOfSome<Aggregate>, Aggregate: crate::aggregate::Aggregate>() {}
 
 /// What a function of a projection that waits may return.
 #[diagnostic::on_unimplemented(

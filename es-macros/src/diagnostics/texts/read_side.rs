@@ -424,6 +424,16 @@ pub(crate) fn query_handler_takes_a_query() -> Text {
         .help("write `async fn name(query: Query, rows: &Table<Row>) -> Result<Output, Error>`")
 }
 
+pub(crate) fn query_cannot_take(ty: &str) -> Text {
+    Text::new(format!("a query handler cannot take `{ty}`"))
+        .help("it takes `&Table<Row>`, `Dep<T>` and a read-only connection of its store")
+        .note("a query has no side effects: it gets no command bus and no event store")
+}
+
+pub(crate) fn table_is_lent(table: &str) -> Text {
+    Text::new("a query handler takes its tables by shared reference").help(format!("write `&{table}`"))
+}
+
 pub(crate) fn query_by_value(query: &str) -> Text {
     Text::new("a query handler takes its query by value").help(format!("write `{query}`"))
 }
