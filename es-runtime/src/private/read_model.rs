@@ -14,15 +14,34 @@ use crate::projection::{
 };
 use crate::read_model::{ColumnCodec, ReadModel, TableDescriptor, Value};
 
-use super::text::same_text;
+use super::text::{same_text, stop};
 use super::{change_row, delete_row, fold_row, insert_row, json_codec, projection_failed};
 
-/// Tells whether a field may be part of a key. Where it cannot be stored at all, that is said elsewhere.
-#[must_use]
-pub const fn may_be_key<T>(codec: &Option<ColumnCodec<T>>) -> bool {
-    match codec {
-        Some(codec) => codec.ty.may_be_key() && !codec.nullable,
-        None => true,
+/// Refuses a field that cannot be stored.
+#[track_caller]
+pub const fn require_column<T>(is_local_time: bool, codec: &Option<ColumnCodec<T>>, text: &'static str) {
+    const HELP: &str =
+        "help: store it as JSON: put `#[json]` on the field, with `Serialize` and `Deserialize` for its type";
+    const NOTE: &str = "note: columns are numbers, `bool`, `String`, `Uuid`, `DateTime<Utc>`, `NaiveDate`, `Option` of these, and ids: \
+                        types with `Display`, `FromStr`, `Debug`, `Clone`, `Eq` and `Hash`";
+    if is_local_time {
+        let help = "` is not UTC\nhelp: use `DateTime<Utc>`";
+        stop(["read models store time in UTC only, and `", text, help, "", "", "", ""]);
+    }
+    if codec.is_none() {
+        stop(["`", text, "` cannot be a column\n", HELP, "\n", NOTE, ""]);
+    }
+}
+
+/// Refuses a field that cannot be part of a key. Where it cannot be stored at all, that is said elsewhere.
+#[track_caller]
+pub const fn require_key<T>(codec: &Option<ColumnCodec<T>>, text: &'static str) {
+    const HELP: &str = "help: use a whole number, a text, an id, a day or a moment\n";
+    const NOTE: &str = "note: a key is compared by its stored form, and must always be there";
+    if let Some(codec) = codec
+        && (!codec.ty.may_be_key() || codec.nullable)
+    {
+        stop(["`", text, "` cannot be a key\n", HELP, NOTE, "", ""]);
     }
 }
 

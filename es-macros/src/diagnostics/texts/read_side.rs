@@ -55,12 +55,6 @@ pub(crate) fn mark_takes_nothing(name: &str) -> Text {
     Text::new(format!("`#[{name}]` takes no options")).help(format!("write `#[{name}]` alone"))
 }
 
-pub(crate) fn no_column(ty: &str) -> Text {
-    Text::new(format!("`{ty}` cannot be a column"))
-        .help("store it as JSON: put `#[json]` on the field, with `Serialize` and `Deserialize` for its type")
-        .note("columns are numbers, `bool`, `String`, `Uuid`, `DateTime<Utc>`, `NaiveDate`, `Option` of these, and ids: types with `Display`, `FromStr`, `Debug`, `Clone`, `Eq` and `Hash`")
-}
-
 pub(crate) fn key_of_json() -> Text {
     Text::new("a key cannot be stored as JSON")
         .note("one value has many forms as JSON, and a key is compared by its form")
