@@ -150,7 +150,7 @@ fn key(model: &ReadModel) -> TokenStream {
             #clones
         }
         fn key_values(key: &#ty) -> __es::Result<__es::Vec<__es::Value>, __es::ColumnError> {
-            __es::Result::Ok(__es::Vec::from([#(#values),*]))
+            __es::Result::Ok(<__es::Vec<__es::Value> as __es::From<_>>::from([#(#values),*]))
         }
     }
 }

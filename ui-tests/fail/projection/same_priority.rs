@@ -1,4 +1,6 @@
 // The order of two functions is said.
+#![deny(deprecated)]
+
 use es_runtime::prelude::*;
 use es_ui_tests::MoneyDeposited;
 
@@ -22,6 +24,6 @@ impl Branch {
     }
 }
 
-domain! { pub Branches = "branches"; projections: [Branch]; nothing: [] }
+domain! { pub Branches = "branches"; projections: [Branch] }
 
 fn main() {}
