@@ -87,27 +87,20 @@ async fn run<S: Store>(store: S, steps: Vec<Step>) {
     bank.shutdown().await;
 }
 
-fn on<S: Store>(cases: u32, store: impl Fn() -> S) {
+fn on<S: Store, F: Future<Output = S>>(cases: u32, store: impl Fn() -> F) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let config = ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 40, ..ProptestConfig::default() };
     proptest!(config, |(steps in proptest::collection::vec(step(), 1..60))| {
-        runtime.block_on(run(store(), steps));
+        runtime.block_on(async { run(store().await, steps).await });
     });
 }
 
 #[test]
 fn whatever_happens_the_read_models_are_the_fold_of_the_log_in_memory() {
-    on(60, es_runtime::store::MemoryStore::new);
+    on(120, || async { es_runtime::store::MemoryStore::new() });
 }
 
 #[test]
 fn whatever_happens_the_read_models_are_the_fold_of_the_log_on_sqlite() {
-    on(20, || {
-        let runtime = tokio::runtime::Handle::try_current();
-        let open = SqliteStore::in_memory();
-        match runtime {
-            Ok(handle) => tokio::task::block_in_place(|| handle.block_on(open)).unwrap(),
-            Err(_) => futures_util::FutureExt::now_or_never(open).unwrap().unwrap(),
-        }
-    });
+    on(60, || async { SqliteStore::in_memory().await.unwrap() });
 }

@@ -15,7 +15,7 @@ use super::ask::{Ask, AskJson};
 use super::builder::AppBuilder;
 use super::caught_up::CaughtUp;
 use super::dispatch::{Dispatch, DispatchContext, Outcome};
-use super::domain::{CommandOf, DomainOn};
+use super::domain::{CommandOf, DomainOn, Runs};
 use super::encode;
 use super::engine::{Engine, Limits};
 use super::import::DispatchAll;
@@ -51,12 +51,17 @@ impl<D, S> fmt::Debug for App<D, S> {
     }
 }
 
-impl<D: DomainOn<S>, S: Store> App<D, S> {
+impl<D, S: Store> App<D, S> {
     /// Begins to build an application of domain `D` on a store.
-    pub fn builder(store: S) -> AppBuilder<D, S> {
-        AppBuilder::new(store)
+    pub fn builder(store: S) -> AppBuilder<D, S>
+    where
+        S: Runs<D>,
+    {
+        store.begin()
     }
+}
 
+impl<D: DomainOn<S>, S: Store> App<D, S> {
     pub(crate) const fn new(engine: Arc<Engine<S>>) -> Self {
         Self { engine, domain: PhantomData }
     }
