@@ -18,6 +18,8 @@ pub(crate) struct Limits {
     pub(crate) batch: usize,
     /// How much time is between two batches at the live tail at least.
     pub(crate) interval: Duration,
+    /// The same once the version serves: longer where commits fold everything themselves and nobody waits for the worker.
+    pub(crate) serving_interval: Duration,
     /// After what time without news the log is read all the same.
     pub(crate) idle: Duration,
     /// The pause before the first repeat; it doubles.
@@ -187,7 +189,8 @@ impl Machine {
                 return Action::Wait { until, news: true };
             }
         }
-        match self.last_run.map(|last| last.saturating_add(self.limits.interval)) {
+        let interval = if self.building { self.limits.interval } else { self.limits.serving_interval };
+        match self.last_run.map(|last| last.saturating_add(interval)) {
             Some(until) if self.live && now < until => Action::Wait { until, news: false },
             _ => Action::Read,
         }

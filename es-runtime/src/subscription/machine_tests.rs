@@ -116,6 +116,7 @@ fn limits(batch: usize) -> Limits {
     Limits {
         batch,
         interval: Duration::from_millis(10),
+        serving_interval: Duration::from_millis(10),
         idle: Duration::from_secs(1),
         pause: Duration::from_millis(5),
         longest_pause: Duration::from_millis(50),
@@ -356,6 +357,25 @@ fn at_the_live_tail_batches_keep_their_distance_and_an_idle_worker_has_none() {
     assert!(matches!(machine.next(until, &items), Action::Wait { news: true, .. }));
     machine.woken();
     assert!(matches!(machine.next(Duration::from_millis(200), &items), Action::Read));
+}
+
+#[test]
+fn the_longer_interval_holds_only_while_the_version_serves() {
+    let log = [fine(1)];
+    let items = Slice(&log);
+    for (building, pause) in [(true, 10), (false, 100)] {
+        let serving_interval = Duration::from_millis(100);
+        let mut machine = Machine::new(Limits { serving_interval, ..limits(10) }, building);
+        machine.loaded(Parked::default());
+        machine.read(1, true, false, Duration::ZERO);
+        let plan = plan_of(machine.next(Duration::ZERO, &items));
+        machine.stored(plan, false, Duration::ZERO);
+        machine.woken();
+        let until = Duration::from_millis(pause);
+        let Action::Wait { until: found, .. } = machine.next(Duration::ZERO, &items) else { panic!("no pause") };
+        assert_eq!(found, until);
+        assert!(matches!(machine.next(until, &items), Action::Read));
+    }
 }
 
 #[test]

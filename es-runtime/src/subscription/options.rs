@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::machine::Limits;
 use super::plan::Bound;
+use super::subscriber::Subscriber;
+use crate::projection::Registered;
 
 /// How subscriptions run.
 ///
@@ -22,7 +24,8 @@ pub struct SubscriptionOptions {
     pub batch: usize,
     /// How many events a batch of a connected projection takes at most: it holds the store's writer. 500.
     pub connected_batch: usize,
-    /// The least time between two batches of a partition at the live tail, so that a busy log is not flushed for each event. 10 ms.
+    /// The least time between two batches of a partition at the live tail, so that a busy log is not flushed for each event. 10 ms. Ten
+    /// times that where every function is synchronous: nobody waits for them.
     pub interval: Duration,
     /// After what time without news the log is read all the same: what a lost wake-up costs. 1 s.
     pub poll: Duration,
@@ -67,11 +70,18 @@ impl Default for SubscriptionOptions {
     }
 }
 
+/// How many times longer the interval is where commits fold everything themselves: a batch only notes that, and takes a flush from them.
+const NOTHING_LEFT: u32 = 10;
+
 impl SubscriptionOptions {
-    pub(crate) fn limits(&self, connected: bool) -> Limits {
+    pub(crate) fn limits(&self, subscriber: &Subscriber) -> Limits {
+        let connected = matches!(subscriber.registered, Registered::Connected(_));
+        let all_sync = subscriber.projection.has_sync() && !subscriber.projection.has_async();
+        let serving_interval = if all_sync { self.interval.saturating_mul(NOTHING_LEFT) } else { self.interval };
         Limits {
             batch: if connected { self.connected_batch.min(self.batch) } else { self.batch }.max(1),
             interval: self.interval,
+            serving_interval,
             idle: self.poll,
             pause: self.pause,
             longest_pause: self.longest_pause,

@@ -71,7 +71,7 @@ pub(crate) struct Worker<S> {
 
 impl<S: Store> Worker<S> {
     pub(crate) fn new(task: Task<S>) -> Self {
-        let limits = task.options.limits(matches!(task.subscriber.registered, Registered::Connected(_)));
+        let limits = task.options.limits(&task.subscriber);
         let start = GlobalPosition::START;
         Self {
             machine: Machine::new(limits, task.shared.is_building(&task.id.name)),
