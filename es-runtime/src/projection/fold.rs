@@ -5,7 +5,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{FoldSession, ProjectionDescriptor, ProjectionFailure, ProjectionHandler, Projector};
 use crate::event::{AnyEvent, GlobalPosition, Recorded, Version};
@@ -56,6 +56,7 @@ impl<R: ReadModel> Projector for Fold<R> {
             descriptor: self.descriptor,
             handlers: self.handlers,
             slots: FxHashMap::default(),
+            touched: FxHashSet::default(),
             undo: None,
             prepared: Prepared::default(),
         })
@@ -98,6 +99,8 @@ struct Session<R: ReadModel> {
     descriptor: &'static ProjectionDescriptor,
     handlers: &'static [FoldHandler<R>],
     slots: FxHashMap<RowKey, Slot<R>>,
+    /// Rows that may have changed since the session last gave its changes: of thousands that are known, a commit touches one.
+    touched: FxHashSet<RowKey>,
     /// Rows as they were at the mark, once there is one.
     undo: Option<FxHashMap<RowKey, Slot<R>>>,
     prepared: Prepared<R>,
@@ -106,7 +109,7 @@ struct Session<R: ReadModel> {
 impl<R: ReadModel> FoldSession for Session<R> {
     fn missing(&mut self, events: &[Recorded<AnyEvent>]) -> Vec<RowKey> {
         self.prepared.steps.clear();
-        let mut missing = rustc_hash::FxHashSet::default();
+        let mut missing = FxHashSet::default();
         for event in events {
             for (place, handler) in self.descriptor.handlers_of(event.stream().category(), &event.event().name) {
                 // What does not decode fails in `apply`.
@@ -163,7 +166,8 @@ impl<R: ReadModel> FoldSession for Session<R> {
 
     fn changes(&mut self) -> Result<Vec<RowChange>, ColumnError> {
         let mut changes = Vec::new();
-        for (key, slot) in &self.slots {
+        for key in &self.touched {
+            let Some(slot) = self.slots.get(key) else { continue };
             let Some((version, position)) = slot.touched else { continue };
             if slot.row.is_none() && !slot.stored {
                 continue;
@@ -171,9 +175,11 @@ impl<R: ReadModel> FoldSession for Session<R> {
             let row = slot.row.as_ref().map(ReadModel::to_values).transpose()?;
             changes.push(RowChange { key: key.clone(), row, version, position });
         }
-        for slot in self.slots.values_mut() {
-            slot.touched = None;
-            slot.stored = slot.row.is_some();
+        for key in self.touched.drain() {
+            if let Some(slot) = self.slots.get_mut(&key) {
+                slot.touched = None;
+                slot.stored = slot.row.is_some();
+            }
         }
         self.undo = None;
         Ok(changes)
@@ -220,6 +226,9 @@ impl<R: ReadModel> Session<R> {
                 if let Some(slot) = self.slots.get_mut(&key) {
                     slot.row = row;
                     slot.touched = Some((event.version(), event.position()));
+                }
+                if !self.touched.contains(&key) {
+                    self.touched.insert(key.clone());
                 }
                 done.push((key, before));
                 Ok(())
