@@ -17,9 +17,10 @@ use super::script::Script;
 use crate::event::StreamId;
 use crate::store::NewCommit;
 
-/// Arguments: index `[tenant, category, key]`. Gives the row's place in the index, the stream's number and its version.
-const STREAMS: &str = "SELECT e.key, s.stream_no, \
-    coalesce((SELECT max(l.version) FROM event_log AS l WHERE l.stream_no = s.stream_no), 0) \
+/// Arguments: index `[tenant, category, key]`. Gives, for each stream that is there, its place in the index, its number and its version; all
+/// in one row, since each row is a hand-over between threads.
+const STREAMS: &str = "SELECT json_group_array(json_array(e.key, s.stream_no, \
+    coalesce((SELECT max(l.version) FROM event_log AS l WHERE l.stream_no = s.stream_no), 0))) \
     FROM json_each(?) AS e CROSS JOIN streams AS s \
     ON s.tenant = e.value->>0 AND s.category = e.value->>1 AND s.key = e.value->>2;\n";
 
@@ -86,9 +87,12 @@ pub(super) async fn look_up(
             Either::Right(row) => match order.get(done - usize::from(begin)) {
                 Some(Part::Last) => state.last_stream = row.try_get(0)?,
                 Some(Part::Streams) => {
-                    let version: i64 = row.try_get(2)?;
-                    let known = Known { number: row.try_get(1)?, version: version.try_into().unwrap_or(0) };
-                    state.streams.insert(StreamId::clone(at(&streams, &row, 0)?), known);
+                    let found: Vec<(usize, i64, u64)> =
+                        serde_json::from_str(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+                    for (place, number, version) in found {
+                        let stream = streams.get(place).ok_or_else(unasked)?;
+                        state.streams.insert(StreamId::clone(stream), Known { number, version });
+                    }
                 }
                 Some(Part::Claims) => {
                     state.claims.insert(ClaimKey::clone(at(&claims, &row, 0)?), row.try_get(1)?);
@@ -134,5 +138,9 @@ pub(super) fn texts(json: &mut String, parts: &[&str]) {
 fn at<'a, T>(items: &'a [T], row: &SqliteRow, column: usize) -> Result<&'a T, sqlx::Error> {
     let index: i64 = row.try_get(column)?;
     let item = usize::try_from(index).ok().and_then(|index| items.get(index));
-    item.ok_or_else(|| sqlx::Error::Decode("the database named a row that was not asked for".into()))
+    item.ok_or_else(unasked)
+}
+
+fn unasked() -> sqlx::Error {
+    sqlx::Error::Decode("the database named a row that was not asked for".into())
 }

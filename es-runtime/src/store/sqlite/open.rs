@@ -85,7 +85,9 @@ impl Place {
                 .page_size(PAGE_BYTES)
                 .journal_mode(SqliteJournalMode::Wal)
                 .pragma("wal_autocheckpoint", "4000")
-                .pragma("journal_size_limit", "67108864");
+                .pragma("journal_size_limit", "67108864")
+                // What a statement with many rows would have to undo is noted in memory, not in a file.
+                .pragma("temp_store", "MEMORY");
             if cfg!(target_os = "macos") && self.durability == Durability::PowerLoss {
                 // There a plain fsync does not reach the disk.
                 options = options.pragma("fullfsync", "1");

@@ -60,7 +60,9 @@ const VERSIONS: [&str; 3] = [
 ];
 
 /// Arguments: index `[name, version, tenant, category, key]`.
-const PARKED: &str = "SELECT e.key FROM json_each(?) AS e WHERE EXISTS (SELECT 1 FROM dead_letters AS d \
+/// Where there are no letters at all, which is asked once, nothing is looked for.
+const PARKED: &str = "SELECT e.key FROM json_each(?) AS e WHERE EXISTS (SELECT 1 FROM dead_letters) \
+    AND EXISTS (SELECT 1 FROM dead_letters AS d \
     WHERE d.name = e.value->>0 AND d.version = e.value->>1 \
     AND d.tenant = e.value->>2 AND d.category = e.value->>3 AND d.stream = e.value->>4)";
 

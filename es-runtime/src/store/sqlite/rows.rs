@@ -58,19 +58,25 @@ pub(super) async fn read<T>(
     Ok(found)
 }
 
+/// Up to how many rows come as one. More would need twice their memory.
+const PACKED: usize = 256;
+
 /// Reads rows by their keys, in one statement.
 pub(super) async fn by_keys(
     connection: &mut SqliteConnection,
     table: TableRef,
     keys: &[RowKey],
 ) -> Result<Vec<Option<Vec<Value>>>, DbError> {
-    let mut sql = String::from("SELECT e.key");
+    // Each row is a hand-over between threads, so a few come as one. A floating-point number would not come back exactly.
+    let packed = keys.len() <= PACKED && table.table.columns.iter().all(|column| column.ty != ColumnType::Real);
+    let mut sql = String::from(if packed { "SELECT json_group_array(json_array(e.key" } else { "SELECT e.key" });
     for column in table.table.columns {
         let _ = write!(sql, ", t.{}", quoted(column.name));
     }
     let _ = write!(
         sql,
-        " FROM json_each(?) AS e CROSS JOIN {} AS t ON t.es_tenant = e.value->>0",
+        "{} FROM json_each(?) AS e CROSS JOIN {} AS t ON t.es_tenant = e.value->>0",
+        if packed { "))" } else { "" },
         quoted(&table.stored_name())
     );
     for (place, column) in table.table.key_columns().enumerate() {
@@ -80,13 +86,20 @@ pub(super) async fn by_keys(
     script.add(&sql);
     script.bind(json_of(keys.iter().map(RowKey::as_str)));
     let mut answers = vec![None; keys.len()];
-    let found = read(connection, script, |row| {
-        let place: i64 = row.try_get(0)?;
-        Ok((place, value::read(&row, 1, table)?))
-    });
-    for (place, row) in found.await? {
-        let answer = usize::try_from(place).ok().and_then(|place| answers.get_mut(place));
+    let mut answer = |place: usize, row| {
+        let answer = answers.get_mut(place);
         *answer.ok_or_else(|| damaged(table.stored_name(), "a row came that was not asked for"))? = Some(row);
+        Ok::<_, DbError>(())
+    };
+    if packed {
+        let found = read(connection, script, |row| value::unpack(row.try_get(0)?, table)).await?;
+        found.into_iter().flatten().try_for_each(|(place, row)| answer(place, row))?;
+    } else {
+        let found = read(connection, script, |row| {
+            let place = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or(usize::MAX);
+            Ok((place, value::read(&row, 1, table)?))
+        });
+        found.await?.into_iter().try_for_each(|(place, row)| answer(place, row))?;
     }
     Ok(answers)
 }

@@ -9,7 +9,7 @@ use chrono::SubsecRound as _;
 use rustc_hash::{FxHashMap, FxHashSet};
 use sqlx::sqlite::SqliteConnection;
 
-use super::append::{json_rows, quote};
+use super::append::json_rows;
 use super::error::DbError;
 use super::pending::{Asked, OfStream, Question, WALK, parked_of};
 use super::plan::{Gate, Known, State};
@@ -143,17 +143,16 @@ impl Syncs {
             }
             script.add(
                 "INSERT INTO watermarks (name, version, stream_no, stream_version, position) \
-                 SELECT e.value->>0, e.value->>1, e.value->>2, e.value->>3, e.value->>4 FROM json_each(?) AS e WHERE true \
+                 SELECT ?, ?, e.value->>0, e.value->>1, e.value->>2 FROM json_each(?) AS e WHERE true \
                  ON CONFLICT (name, version, stream_no) DO UPDATE SET stream_version = excluded.stream_version, \
                  position = excluded.position",
             );
             let numbered =
                 live.marks.iter().filter_map(|(stream, mark)| Some((state.streams.get(stream)?.number, mark)));
+            script.bind(live.projection.name).bind(live.projection.version);
             script.bind(json_rows(numbered, |text, (stream, (version, position))| {
-                quote(text, live.projection.name);
                 // Writing to a `String` cannot fail.
-                let rest = format_args!(",{},{stream},{version},{position}", live.projection.version);
-                let _ = std::fmt::Write::write_fmt(text, rest);
+                let _ = std::fmt::Write::write_fmt(text, format_args!("{stream},{version},{position}"));
             }));
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use chrono::{NaiveDate, NaiveDateTime};
+use serde_json::Value as Json;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
@@ -86,19 +87,63 @@ fn one(row: &SqliteRow, column: usize, ty: ColumnType) -> Result<Value, String> 
         ColumnType::Text => get(row, column)?.map(Value::Text),
         ColumnType::Decimal => get(row, column)?.map(Value::Decimal),
         ColumnType::Json => get(row, column)?.map(Value::Json),
-        ColumnType::Uuid => {
-            get::<&str>(row, column)?.map(|text| Uuid::parse_str(text).map(Value::Uuid)).transpose().map_err(wrong)?
-        }
-        ColumnType::Timestamp => {
-            let moment = |text| NaiveDateTime::parse_from_str(text, Value::TIMESTAMP);
-            get(row, column)?.map(moment).transpose().map_err(wrong)?.map(|value| Value::Timestamp(value.and_utc()))
-        }
-        ColumnType::Date => {
-            let day = |text| NaiveDate::parse_from_str(text, "%Y-%m-%d");
-            get(row, column)?.map(day).transpose().map_err(wrong)?.map(Value::Date)
-        }
+        ColumnType::Uuid => get::<&str>(row, column)?.map(uuid).transpose()?,
+        ColumnType::Timestamp => get::<&str>(row, column)?.map(moment).transpose()?,
+        ColumnType::Date => get::<&str>(row, column)?.map(day).transpose()?,
     };
     Ok(value.unwrap_or(Value::Null))
+}
+
+fn uuid(text: &str) -> Result<Value, String> {
+    Uuid::parse_str(text).map(Value::Uuid).map_err(wrong)
+}
+
+fn moment(text: &str) -> Result<Value, String> {
+    let moment = NaiveDateTime::parse_from_str(text, Value::TIMESTAMP).map_err(wrong)?;
+    Ok(Value::Timestamp(moment.and_utc()))
+}
+
+fn day(text: &str) -> Result<Value, String> {
+    NaiveDate::parse_from_str(text, "%Y-%m-%d").map(Value::Date).map_err(wrong)
+}
+
+/// Reads rows that come as one JSON array of `[place, columns …]`; not for tables with floating-point numbers.
+pub(super) fn unpack(text: &str, table: TableRef) -> Result<Vec<(usize, Vec<Value>)>, DbError> {
+    let broken = |reason: String| DbError::Store(damaged(format!("table {}", table.stored_name()), reason));
+    let rows: Vec<Vec<Json>> = serde_json::from_str(text).map_err(|error| broken(error.to_string()))?;
+    let unpacked = rows.into_iter().map(|row| {
+        let mut parts = row.into_iter();
+        let place = parts.next().and_then(|place| usize::try_from(place.as_u64()?).ok());
+        let columns = table.table.columns.iter();
+        let values: Result<Vec<Value>, String> = columns
+            .map(|column| {
+                let value = parts.next().ok_or_else(|| "it is missing".to_owned());
+                let value = value.and_then(|value| unpacked(value, column.ty));
+                value.map_err(|reason| format!("column `{}`: {reason}", column.name))
+            })
+            .collect();
+        Ok((place.unwrap_or(usize::MAX), values.map_err(broken)?))
+    });
+    unpacked.collect()
+}
+
+fn unpacked(value: Json, ty: ColumnType) -> Result<Value, String> {
+    match (ty, value) {
+        (_, Json::Null) => Ok(Value::Null),
+        (ColumnType::Boolean, Json::Number(number)) if number.is_i64() => {
+            Ok(Value::Boolean(number.as_i64() != Some(0)))
+        }
+        (ColumnType::Integer, Json::Number(number)) => {
+            number.as_i64().map(Value::Integer).ok_or_else(|| format!("{number} is no whole number"))
+        }
+        (ColumnType::Text, Json::String(text)) => Ok(Value::Text(text)),
+        (ColumnType::Decimal, Json::String(text)) => Ok(Value::Decimal(text)),
+        (ColumnType::Json, Json::String(text)) => Ok(Value::Json(text)),
+        (ColumnType::Uuid, Json::String(text)) => uuid(&text),
+        (ColumnType::Timestamp, Json::String(text)) => moment(&text),
+        (ColumnType::Date, Json::String(text)) => day(&text),
+        (ty, other) => Err(format!("{other} is stored where a value of type {} is expected", ty.name())),
+    }
 }
 
 /// The table's columns are strict: a value is of its column's type or NULL.
