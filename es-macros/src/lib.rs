@@ -379,7 +379,8 @@ pub fn command_handler(options: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// First comes the domain's type and stored name, then sections in any order, separated by `;`:
 ///
-/// - `aggregates: [..]` and `commands: [..]`: types of this crate. Each command must have a handler.
+/// - `aggregates: [..]`, `commands: [..]`, `queries: [..]`: types of this crate. Each command and query must have a handler.
+/// - `projections: [..]`: the types on whose impl blocks they are. What takes a connection binds the domain to its store.
 /// - `domains: [..]`: the domains this one is made of.
 /// - `crate = ::path`: where `es-runtime` is, if it is renamed.
 ///
@@ -387,8 +388,8 @@ pub fn command_handler(options: TokenStream, item: TokenStream) -> TokenStream {
 /// `Bank` it generates `BankEvent` and `BankCommand`, enums with `From` what is inside, which can be decoded and dispatched
 /// as a whole. The tables are constants: `Bank::describe()`.
 ///
-/// Checked while compiling: every listed command has a handler; names are unique, in the parts too; every command and
-/// aggregate of the crate is in some list.
+/// Checked while compiling: every listed command and query has a handler; names and tables are unique, in the parts too;
+/// every command, aggregate, query and projection of the crate is in some list.
 ///
 /// # Examples
 ///
@@ -421,49 +422,319 @@ pub fn domain(input: TokenStream) -> TokenStream {
     run(input, expand::domain::expand)
 }
 
-/// Declares a read model.
+/// Declares a read model: a row of a table that a projection keeps and queries read.
+///
+/// It goes on a struct with named fields: the columns. It generates `ReadModel`, derives `Debug`, `Clone` and `PartialEq` unless
+/// you do, and gives one constant for each column, in capitals: `AccountBalance::OWNER`. Rows serialize as an object of their
+/// columns, so that they can be answers; derive `Serialize` yourself *below* the attribute for another form.
+///
+/// # Options
+///
+/// - `table = "…"`: the table's name: lower-case ASCII letters, digits and `_`, at most 50. Required.
+/// - `crate = ::path`: where `es-runtime` is, if it is renamed.
+///
+/// # Fields
+///
+/// - `#[key]`: the row is found by it. Of several, the key is a tuple. Numbers with a point, JSON and `Option` cannot be keys.
+/// - `#[index]`: rows can be filtered and ordered by it.
+/// - `#[json]`: stored as JSON, for any type with `Serialize` and `Deserialize`.
+///
+/// Whole numbers, `f32` and `f64`, `bool`, `String`, `Uuid`, `DateTime<Utc>`, `NaiveDate`, decimals, `Option` of these, and ids
+/// (types with `Display` and `FromStr`, as for aggregates) are columns by themselves. Anything else does not compile without
+/// `#[json]`.
+///
+/// # Examples
+///
+/// ```
+/// use es_runtime::prelude::*;
+///
+/// #[read_model(table = "account_balances")]
+/// pub struct AccountBalance {
+///     #[key]
+///     pub account: Uuid,
+///     #[index]
+///     pub owner: String,
+///     pub cents: i64,
+///     #[json]
+///     pub tags: Vec<String>,
+/// }
+///
+/// let row = AccountBalance { account: Uuid::nil(), owner: "Ann".to_owned(), cents: 5, tags: vec!["new".to_owned()] };
+/// assert_eq!(row.key(), Uuid::nil());
+/// assert_eq!(AccountBalance::from_values(row.to_values()?)?, row);
+/// assert_eq!(serde_json::to_value(&row).unwrap()["tags"][0], "new");
+/// # Ok::<(), es_runtime::read_model::ColumnError>(())
+/// ```
 #[proc_macro_attribute]
 pub fn read_model(options: TokenStream, item: TokenStream) -> TokenStream {
     run(item, |item| expand::read_model::expand(options.into(), &item))
 }
 
-/// Declares a projection.
+/// Declares a projection: the functions that make a view of events.
+///
+/// It goes on an impl block. Functions marked [`#[sync_projection]`](macro@sync_projection) run in the transaction that appends
+/// the event, those marked [`#[async_projection]`](macro@async_projection) behind the log; other items pass through
+/// untouched. How they write is told apart by their signatures, and one block has one style:
+///
+/// | style | functions |
+/// |---|---|
+/// | on a read model | `fn(event: &Recorded<E>) -> Self` inserts, `fn(&mut self, event)` changes, `fn(&self, event) -> bool` with `delete` deletes, `fn(this: Option<Self>, event) -> Option<Self>` does any of it |
+/// | with a connection | `async fn(&self, db: &mut SqliteConnection, event: &Recorded<E>) -> Result<(), Error>`, or `events: &[Recorded<E>]` |
+/// | elsewhere | `async fn(&self, index: Dep<Index>, event: &Recorded<E>) -> Result<(), Error>`, or `events: &[Recorded<E>]`; at least once |
+///
+/// The event may be of any domain. Functions on a read model are pure: the runtime loads the row, calls them and stores it. A
+/// projection of the other styles is made by `Default`; `#[reset]` empties what one with a connection wrote. A projection
+/// that is in no [`domain!`](macro@domain) is an error at its type's name.
+///
+/// # Options
+///
+/// - `name = "…"`: the stored name: its place in the log is kept under it. Required.
+/// - `version = N`: from 1, which is the default. A new version is built beside the old one.
+/// - `partitions = N`: in how many parts it runs at once; 1 by default.
+/// - `retry = N` and `on_failure = park | stop | skip`: for its asynchronous functions that do not say otherwise.
+/// - `crate = ::path`: where `es-runtime` is, if it is renamed.
+///
+/// # Examples
+///
+/// ```
+/// # use es_runtime::prelude::*;
+/// # #[domain_event] pub struct AccountOpened { pub owner: String }
+/// # #[domain_event] pub struct MoneyDeposited { pub cents: i64, pub branch: u32 }
+/// # #[domain_event] pub struct AccountClosed;
+/// # #[aggregate(name = "account", id = Uuid, events(AccountOpened, MoneyDeposited, AccountClosed))] pub struct Account;
+/// # #[aggregate]
+/// # impl Account {
+/// #     #[apply] fn opened(_: &AccountOpened) -> Self { Self }
+/// #     #[apply] fn deposited(&mut self, _: &MoneyDeposited) {}
+/// #     #[apply] fn closed(&mut self, _: &AccountClosed) {}
+/// # }
+/// #[read_model(table = "account_balances")]
+/// pub struct AccountBalance {
+///     #[key]
+///     pub account: Uuid,
+///     pub cents: i64,
+/// }
+///
+/// #[projection(name = "account_balances", version = 1)]
+/// impl AccountBalance {
+///     #[sync_projection(priority = 1, timeout = "500ms")]
+///     fn opened(event: &Recorded<AccountOpened>) -> Self {
+///         Self { account: event.id_of::<Account>(), cents: 0 }
+///     }
+///
+///     #[async_projection]
+///     fn deposited(&mut self, event: &Recorded<MoneyDeposited>) {
+///         self.cents += event.cents;
+///     }
+///
+///     #[async_projection(delete)]
+///     fn closed(&self, _: &Recorded<AccountClosed>) -> bool {
+///         self.cents == 0
+///     }
+/// }
+///
+/// domain! { pub Bank = "bank"; aggregates: [Account]; projections: [AccountBalance] }
+///
+/// let projection = Bank::describe().projections[0];
+/// assert_eq!((projection.name, projection.version), ("account_balances", 1));
+/// assert!(projection.handlers[0].mode.is_sync());
+/// ```
 #[proc_macro_attribute]
 pub fn projection(options: TokenStream, item: TokenStream) -> TokenStream {
     run(item, |item| expand::projection::expand(options.into(), &item))
 }
 
-/// Marks a synchronous projection function.
+/// Marks a function of a [`#[projection] impl`](macro@projection) block that runs in the transaction that appends its event.
+///
+/// The command waits for it and fails with it. Outside of such a block it has no effect, and says so.
+///
+/// # Options
+///
+/// - `priority = 1..=10`: 1 runs first, 10 last; 5 by default.
+/// - `timeout = "…"`: a whole number and its unit, such as `"500ms"` or `"2s"`, which is the default; at most `"5s"`.
+/// - `key = |event| …`: which row changes, where that is not the one of the event's stream.
+/// - `of = Aggregate`: whose event, where several aggregates list it.
+/// - `delete`: the function returns whether its row goes.
+///
+/// # Examples
+///
+/// See [`#[projection]`](macro@projection).
 #[proc_macro_attribute]
 pub fn sync_projection(_options: TokenStream, item: TokenStream) -> TokenStream {
     run(item, |item| expand::apply::expand(word::Word::SyncProjection, &item))
 }
 
-/// Marks an asynchronous projection function.
+/// Marks a function of a [`#[projection] impl`](macro@projection) block that runs behind the log.
+///
+/// Outside of such a block it has no effect, and says so.
+///
+/// # Options
+///
+/// - `key = |event| …`: which row changes, where that is not the one of the event's stream.
+/// - `of = Aggregate`: whose event, where several aggregates list it.
+/// - `delete`: the function returns whether its row goes.
+/// - `retry = N`: how often it is tried again.
+/// - `on_failure = park | stop | skip`: what happens to an event that it fails on after that.
+///
+/// # Examples
+///
+/// ```
+/// # use es_runtime::prelude::*;
+/// # #[domain_event] pub struct AccountOpened { pub owner: String }
+/// # #[domain_event] pub struct MoneyDeposited { pub cents: i64, pub branch: u32 }
+/// # #[domain_event] pub struct AccountClosed;
+/// # #[aggregate(name = "account", id = Uuid, events(AccountOpened, MoneyDeposited, AccountClosed))] pub struct Account;
+/// # #[aggregate]
+/// # impl Account {
+/// #     #[apply] fn opened(_: &AccountOpened) -> Self { Self }
+/// #     #[apply] fn deposited(&mut self, _: &MoneyDeposited) {}
+/// #     #[apply] fn closed(&mut self, _: &AccountClosed) {}
+/// # }
+/// #[read_model(table = "branches")]
+/// pub struct Branch {
+///     #[key]
+///     pub branch: u32,
+///     pub cents: i64,
+/// }
+///
+/// #[projection(name = "branches", partitions = 4)]
+/// impl Branch {
+///     #[async_projection(key = |event| event.branch, retry = 3, on_failure = park)]
+///     #[monitor_projection]
+///     fn deposited(this: Option<Self>, event: &Recorded<MoneyDeposited>) -> Option<Self> {
+///         let before = this.map_or(0, |row| row.cents);
+///         Some(Self { branch: event.branch, cents: before + event.cents })
+///     }
+/// }
+///
+/// domain! { pub Bank = "bank"; aggregates: [Account]; projections: [Branch] }
+///
+/// let handler = Bank::describe().projections[0].handlers[0];
+/// assert_eq!(handler.options.retries, Some(3));
+/// assert!(handler.options.monitor && !handler.by_stream);
+/// ```
 #[proc_macro_attribute]
 pub fn async_projection(_options: TokenStream, item: TokenStream) -> TokenStream {
     run(item, |item| expand::apply::expand(word::Word::AsyncProjection, &item))
 }
 
-/// Marks a monitored projection function.
+/// Raises the span of a projection's function to info, and records how long it takes.
+///
+/// It stands beside [`#[sync_projection]`](macro@sync_projection) or [`#[async_projection]`](macro@async_projection), takes no
+/// options, and has no effect elsewhere.
+///
+/// # Examples
+///
+/// See [`#[async_projection]`](macro@async_projection).
 #[proc_macro_attribute]
 pub fn monitor_projection(_options: TokenStream, item: TokenStream) -> TokenStream {
     run(item, |item| expand::apply::expand(word::Word::MonitorProjection, &item))
 }
 
-/// Marks the function that empties a projection.
+/// Marks the function that empties what a projection with a connection wrote, before a rebuild.
+///
+/// `async fn(&self, db: &mut SqliteConnection) -> Result<(), Error>`, once in a [`#[projection] impl`](macro@projection) block
+/// whose functions take the same connection. The runtime empties the tables of read models itself. It takes no options.
+///
+/// # Examples
+///
+/// ```text
+/// #[projection(name = "totals", version = 2)]
+/// impl Totals {
+///     #[async_projection]
+///     async fn deposited(&self, db: &mut SqliteConnection, event: &Recorded<MoneyDeposited>) -> Result<(), sqlx::Error> {
+///         sqlx::query("UPDATE totals SET cents = cents + ?").bind(event.cents).execute(db).await.map(|_| ())
+///     }
+///
+///     #[reset]
+///     async fn reset(&self, db: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+///         sqlx::query("DELETE FROM totals").execute(db).await.map(|_| ())
+///     }
+/// }
+/// ```
 #[proc_macro_attribute]
 pub fn reset(_options: TokenStream, item: TokenStream) -> TokenStream {
     run(item, |item| expand::apply::expand(word::Word::Reset, &item))
 }
 
-/// Declares a query.
+/// Declares a query: a question to read models.
+///
+/// It goes on a struct with named fields, or on a unit struct. It derives `Debug`, `Clone` and serde unless you do; your own
+/// `#[derive(..)]` goes *below* the attribute. A query that is in no [`domain!`](macro@domain) is an error at its own name.
+///
+/// # Options
+///
+/// - `output = T`: the answer's type, with `Serialize`; a read model has it. Required.
+/// - `name = "…"`: the name for logs, tools and JSON. It is the type's name by default.
+/// - `crate = ::path`: where `es-runtime` is, if it is renamed.
+///
+/// # Examples
+///
+/// See [`#[query_handler]`](macro@query_handler).
 #[proc_macro_attribute]
 pub fn query(options: TokenStream, item: TokenStream) -> TokenStream {
     run(item, |item| expand::query::expand(options.into(), &item))
 }
 
-/// Declares a query handler.
+/// Declares what answers a query: a free `async fn(query: Q, …) -> Result<Output, Error>`.
+///
+/// Beside its query it may take `&Table<Row>` for each read model, `Dep<T>`, and a read-only connection of its store, such as
+/// `&mut SqliteConnection`, which binds it to that store. It gets no command bus and no event store: a query has no side
+/// effects. One handler a query.
+///
+/// # Options
+///
+/// - `crate = ::path`: where `es-runtime` is, if it is renamed.
+///
+/// # Examples
+///
+/// ```
+/// # use es_runtime::prelude::*;
+/// # #[domain_event] pub struct AccountOpened { pub owner: String }
+/// # #[domain_event] pub struct MoneyDeposited { pub cents: i64, pub branch: u32 }
+/// # #[domain_event] pub struct AccountClosed;
+/// # #[aggregate(name = "account", id = Uuid, events(AccountOpened, MoneyDeposited, AccountClosed))] pub struct Account;
+/// # #[aggregate]
+/// # impl Account {
+/// #     #[apply] fn opened(_: &AccountOpened) -> Self { Self }
+/// #     #[apply] fn deposited(&mut self, _: &MoneyDeposited) {}
+/// #     #[apply] fn closed(&mut self, _: &AccountClosed) {}
+/// # }
+/// # #[read_model(table = "account_balances")] pub struct AccountBalance { #[key] pub account: Uuid, pub cents: i64 }
+/// # #[projection(name = "account_balances")]
+/// # impl AccountBalance {
+/// #     #[async_projection]
+/// #     fn deposited(&mut self, event: &Recorded<MoneyDeposited>) { self.cents += event.cents; }
+/// # }
+/// # pub struct Rates;
+/// # impl Dependency for Rates {}
+/// #[query(output = Option<AccountBalance>)]
+/// pub struct BalanceOf {
+///     pub account: Uuid,
+/// }
+///
+/// #[query_handler]
+/// async fn balance(
+///     query: BalanceOf,
+///     balances: &Table<AccountBalance>,
+///     rates: Dep<Rates>,
+/// ) -> Result<Option<AccountBalance>, ReadModelError> {
+///     # let _ = (query.account, balances, rates);
+///     # Ok(None)
+///     # /*
+///     balances.get(&query.account).await
+///     # */
+/// }
+///
+/// domain! {
+///     pub Bank = "bank";
+///     aggregates: [Account];
+///     queries: [BalanceOf];
+///     projections: [AccountBalance];
+/// }
+///
+/// assert_eq!(Bank::describe().queries[0].name, "BalanceOf");
+/// ```
 #[proc_macro_attribute]
 pub fn query_handler(options: TokenStream, item: TokenStream) -> TokenStream {
     run(item, |item| expand::query::expand_handler(options.into(), &item))

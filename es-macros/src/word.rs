@@ -73,11 +73,13 @@ impl Word {
     }
 
     /// The words whose options are most likely meant.
-    const fn siblings(self) -> &'static [Self] {
+    pub(crate) const fn siblings(self) -> &'static [Self] {
         match self {
             Self::SyncProjection => &[Self::AsyncProjection, Self::Projection],
             Self::AsyncProjection => &[Self::SyncProjection, Self::Projection],
             Self::Projection => &[Self::SyncProjection, Self::AsyncProjection, Self::ReadModel],
+            Self::AggregateImpl => &[Self::Aggregate],
+            Self::ReadModel => &[Self::Projection],
             Self::QueryHandler => &[Self::Query, Self::CommandHandler],
             _ => &[],
         }

@@ -67,7 +67,9 @@
 //! | [`command`](mod@command), [`handler`], [`aggregate`](mod@aggregate), [`event`] | what the attributes generate against; ids, metadata, recorded events |
 //!
 //! The attributes are [`domain_event`], [`upcast`], [`value_object`], [`command`](macro@command),
-//! [`aggregate`](macro@aggregate), [`apply`], [`command_handler`] and [`domain!`].
+//! [`aggregate`](macro@aggregate), [`apply`], [`command_handler`], [`read_model`](macro@read_model),
+//! [`projection`](macro@projection), [`sync_projection`], [`async_projection`], [`monitor_projection`], [`reset`],
+//! [`query`](macro@query), [`query_handler`] and [`domain!`].
 //!
 //! # Features
 //!

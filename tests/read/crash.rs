@@ -15,7 +15,7 @@ use super::truth;
 async fn check(file: &Path, acknowledged: &[Acknowledged]) {
     let bank: App<Bank, SqliteStore> = child::bank(file).await;
     let head = bank.store().head().await.unwrap();
-    for name in ["balances", "branch_totals", "owners"] {
+    for name in ["balances", "branch_totals", "owners", "fragile"] {
         for checkpoint in bank.store().checkpoints(name, 1).await.unwrap() {
             assert!(checkpoint.position <= head, "{name} is ahead of the log: {checkpoint:?}");
             assert_eq!(checkpoint.letters, 0, "{name} put something aside");

@@ -11,7 +11,7 @@ use super::{child, truth};
 
 async fn owned(bank: &App<super::domain::Bank, SqliteStore>) -> Vec<Checkpoint> {
     let mut all = Vec::new();
-    for name in ["balances", "branch_totals", "owners"] {
+    for name in ["balances", "branch_totals", "owners", "fragile"] {
         all.extend(bank.store().checkpoints(name, 1).await.unwrap());
     }
     all

@@ -42,7 +42,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 async fn build<S: Store>(store: &S, batch: usize) -> App<Bank, S> {
-    let builder = App::builder(store.clone()).subscriptions(|options| options.batch_events = batch);
+    let builder = App::builder(store.clone()).subscriptions(|options| options.batch = batch);
     builder.build().await.unwrap()
 }
 
@@ -53,7 +53,9 @@ async fn run<S: Store>(store: S, steps: Vec<Step>) {
     let mut bank = build(&store, 3).await;
     for step in steps {
         match step {
-            Step::Open(number) => drop(bank.dispatch(Open { account: of(number), owner: "ann".into(), branch: 0 }).await),
+            Step::Open(number) => {
+                drop(bank.dispatch(Open { account: of(number), owner: "ann".into(), branch: 0 }).await)
+            }
             Step::Deposit(number, branch, cents) => {
                 drop(bank.dispatch(Deposit { account: of(number), branch: branch.into(), cents }).await);
             }
@@ -62,7 +64,7 @@ async fn run<S: Store>(store: S, steps: Vec<Step>) {
             Step::Break(number) => break_for(of(number)),
             Step::Heal(number) => {
                 heal_for(of(number));
-                drop(bank.subscriptions().retry_letters("fragile").await);
+                drop(bank.subscriptions().retry("fragile", None).await);
             }
             Step::Restart(batch) => {
                 drop(bank);
@@ -80,32 +82,25 @@ async fn run<S: Store>(store: S, steps: Vec<Step>) {
     accounts.iter().for_each(|account| heal_for(*account));
     bank.subscriptions().resume("fragile").await.unwrap();
     bank.caught_up().within_secs(60).await.unwrap();
-    bank.subscriptions().retry_letters("fragile").await.unwrap();
+    bank.subscriptions().retry("fragile", None).await.unwrap();
     truth::check(&bank).await;
     bank.shutdown().await;
 }
 
-fn on<S: Store>(cases: u32, store: impl Fn() -> S) {
+fn on<S: Store, F: Future<Output = S>>(cases: u32, store: impl Fn() -> F) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let config = ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 40, ..ProptestConfig::default() };
     proptest!(config, |(steps in proptest::collection::vec(step(), 1..60))| {
-        runtime.block_on(run(store(), steps));
+        runtime.block_on(async { run(store().await, steps).await });
     });
 }
 
 #[test]
 fn whatever_happens_the_read_models_are_the_fold_of_the_log_in_memory() {
-    on(60, es_runtime::store::MemoryStore::new);
+    on(120, || async { es_runtime::store::MemoryStore::new() });
 }
 
 #[test]
 fn whatever_happens_the_read_models_are_the_fold_of_the_log_on_sqlite() {
-    on(20, || {
-        let runtime = tokio::runtime::Handle::try_current();
-        let open = SqliteStore::in_memory();
-        match runtime {
-            Ok(handle) => tokio::task::block_in_place(|| handle.block_on(open)).unwrap(),
-            Err(_) => futures_util::FutureExt::now_or_never(open).unwrap().unwrap(),
-        }
-    });
+    on(60, || async { SqliteStore::in_memory().await.unwrap() });
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use es_runtime::app::Visibility;
 use es_runtime::error::QueryError;
 use es_runtime::prelude::*;
-use es_runtime::store::{Store, SubscriptionStatus};
+use es_runtime::store::Store;
 use serde_json::json;
 
 use super::domain::{Balance, BalanceOf, Bank, BranchTotal, Deposit, Open, TotalOf};
@@ -48,8 +48,7 @@ async fn a_query_that_waits_in_vain_says_so<S: Store>(store: S) {
     let bank = bank(store).await;
     let account = open(&bank).await;
     bank.caught_up().await.unwrap();
-    bank.store().set_status("branch_totals", 1, None, SubscriptionStatus::Paused).await.unwrap();
-    bank.subscriptions().refresh().await.unwrap();
+    bank.subscriptions().pause("branch_totals").await.unwrap();
     let receipt = bank.dispatch(Deposit { account, branch: 3, cents: vec![5] }).await.unwrap();
     let error = bank.query(TotalOf { branch: 3 }).after(&receipt).within_secs(20).await.unwrap_err();
     let QueryError::NotYetVisible { pending, position, .. } = &error else { panic!("{error}") };
@@ -57,8 +56,7 @@ async fn a_query_that_waits_in_vain_says_so<S: Store>(store: S) {
     assert_eq!(pending[0].reason.as_deref(), Some("it is paused"));
     assert!(error.is_retryable());
     assert_eq!(bank.query(TotalOf { branch: 3 }).after(&receipt).within_secs(0).or_stale().await.unwrap(), 0);
-    bank.store().set_status("branch_totals", 1, None, SubscriptionStatus::Running).await.unwrap();
-    bank.subscriptions().refresh().await.unwrap();
+    bank.subscriptions().resume("branch_totals").await.unwrap();
     assert_eq!(bank.query(TotalOf { branch: 3 }).after(&receipt).within_secs(20).await.unwrap(), 5);
 }
 
@@ -71,8 +69,7 @@ async fn a_dispatch_can_wait_until_it_is_visible<S: Store>(store: S) {
     let receipt = bank.dispatch(deposit(6)).wait_for_projections(Duration::from_secs(20)).await.unwrap();
     assert_eq!(receipt.visibility(), Visibility::Visible);
     assert_eq!(bank.table::<BranchTotal>().get(&3).await.unwrap().unwrap().cents, 11);
-    bank.store().set_status("branch_totals", 1, None, SubscriptionStatus::Paused).await.unwrap();
-    bank.subscriptions().refresh().await.unwrap();
+    bank.subscriptions().pause("branch_totals").await.unwrap();
     let receipt = bank.dispatch(deposit(7)).wait_for_projections(Duration::from_secs(20)).await.unwrap();
     assert_eq!(receipt.visibility(), Visibility::Pending);
     assert_eq!(receipt.version().get(), 4, "what is committed is a success");

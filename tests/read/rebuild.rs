@@ -9,7 +9,9 @@ use futures_util::TryStreamExt as _;
 use tokio::time::Instant;
 
 use super::child::account;
-use super::domain::{AccountEvent, BalanceChanged, BalanceV2, Bank, BankChanged, BankV2, Close, Deposit, Open, Withdraw};
+use super::domain::{
+    AccountEvent, BalanceChanged, BalanceV2, Bank, BankChanged, BankV2, Close, Deposit, Open, Withdraw,
+};
 use super::random::Random;
 use crate::domain::on_every_store;
 
@@ -121,7 +123,7 @@ async fn a_rebuild_that_is_interrupted_goes_on_where_it_was<S: Store>(store: S) 
     let mut before = es_runtime::event::GlobalPosition::START;
     for _ in 0..30 {
         let new: App<BankV2, S> =
-            App::builder(store.clone()).subscriptions(|options| options.batch_events = 40).build().await.unwrap();
+            App::builder(store.clone()).subscriptions(|options| options.batch = 40).build().await.unwrap();
         // Stops in the middle of it, without a word to the workers.
         tokio::task::yield_now().await;
         drop(new);
@@ -142,8 +144,8 @@ async fn a_table_that_changed_without_a_new_version_fails_at_start_with_the_diff
         panic!("{error}")
     };
     assert_eq!((projection.as_str(), *version), ("balances", 1));
-    assert!(difference.contains("-last: timestamp nullable index"), "{difference}");
-    assert!(difference.contains("+note: text nullable"), "{difference}");
+    assert!(difference.contains("- last: timestamp nullable index"), "{difference}");
+    assert!(difference.contains("+ note: text nullable"), "{difference}");
     let _ = std::any::type_name::<BalanceChanged>();
 }
 

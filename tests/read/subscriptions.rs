@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use es_runtime::prelude::*;
 use es_runtime::store::Store;
+use es_runtime::subscription::SubscriptionState;
 use tokio::time::Instant;
 
-use super::domain::{
-    Account, Bank, Core, Deposit, Deposited, Fragile, Open, Opened, Withdraw, break_for, heal_for,
-};
+use super::domain::{Account, Bank, Core, Deposit, Deposited, Fragile, Open, Opened, Withdraw, break_for, heal_for};
 use super::truth;
 use crate::domain::on_every_store;
 
@@ -53,19 +52,19 @@ async fn a_poison_event_parks_its_key_in_order_and_the_others_go_on<S: Store>(st
     assert_eq!(taken(&bank, account).await, [1]);
     assert_eq!(taken(&bank, other).await, [9]);
 
-    let letters = bank.subscriptions().letters("fragile", 10).await.unwrap();
+    let letters = bank.subscriptions().letters("fragile", None, 10).await.unwrap();
     let causes: Vec<_> = letters.iter().map(|letter| letter.letter.cause.as_deref()).collect();
     assert_eq!(causes, [Some("`deposited` panicked: broken"), None, None]);
     assert!(letters.iter().all(|letter| letter.letter.stream == Account::stream(&account)));
 
     // A retry that fails changes nothing but the letter's count of tries.
     break_for(account);
-    let retried = bank.subscriptions().retry_letters("fragile").await.unwrap();
-    assert_eq!((retried.done, retried.failed), (0, 1));
+    let retried = bank.subscriptions().retry("fragile", None).await.unwrap();
+    assert_eq!((retried.handled, retried.failed.len()), (0, 1));
     assert_eq!(taken(&bank, account).await, [1]);
     heal_for(account);
-    let retried = bank.subscriptions().retry_letters("fragile").await.unwrap();
-    assert_eq!((retried.done, retried.failed), (3, 0));
+    let retried = bank.subscriptions().retry("fragile", None).await.unwrap();
+    assert_eq!((retried.handled, retried.failed.len()), (3, 0));
     assert_eq!(taken(&bank, account).await, [1, 2, 3, 4]);
     bank.dispatch(Deposit { account, branch: 1, cents: vec![5] }).await.unwrap();
     truth::check(&bank).await;
@@ -78,11 +77,11 @@ async fn a_letter_can_be_skipped_alone<S: Store>(store: S) {
     break_for(account);
     bank.dispatch(Deposit { account, branch: 1, cents: vec![2, 3] }).await.unwrap();
     bank.caught_up().await.unwrap();
-    let letters = bank.subscriptions().letters("fragile", 10).await.unwrap();
-    assert!(bank.subscriptions().skip_letter(&letters[0]).await.unwrap());
-    assert!(!bank.subscriptions().skip_letter(&letters[0]).await.unwrap(), "it is gone already");
+    let letters = bank.subscriptions().letters("fragile", None, 10).await.unwrap();
+    assert!(bank.subscriptions().skip(&letters[0]).await.unwrap());
+    assert!(!bank.subscriptions().skip(&letters[0]).await.unwrap(), "it is gone already");
     heal_for(account);
-    assert_eq!(bank.subscriptions().retry_letters("fragile").await.unwrap().done, 1);
+    assert_eq!(bank.subscriptions().retry("fragile", None).await.unwrap().handled, 1);
     assert_eq!(taken(&bank, account).await, [1, 3]);
 }
 
@@ -175,10 +174,10 @@ async fn a_subscription_that_stops_says_why<S: Store>(store: S) {
     let error = app.caught_up().within_secs(30).await.unwrap_err();
     assert!(error.to_string().contains("`deposited` failed: unreachable"), "{error}");
     let deadline = Instant::now() + Duration::from_secs(10);
-    while !app.subscriptions().health().iter().any(|each| each.is_stopped()) {
-        assert!(Instant::now() < deadline, "{:?}", app.subscriptions().health());
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let mut health = app.subscriptions().health();
+    let stopped = health
+        .wait_for(|health| health.of("search").any(|each| matches!(each.state, SubscriptionState::Stopped { .. })));
+    tokio::time::timeout_at(deadline, stopped).await.unwrap().unwrap();
     // The domain goes on; and what stopped goes on when somebody says so.
     app.dispatch(Withdraw { account, cents: 1 }).await.unwrap();
     elsewhere.failures.store(0, Ordering::SeqCst);

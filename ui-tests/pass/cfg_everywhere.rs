@@ -72,13 +72,60 @@ async fn close(_: Close, account: &mut Existing<Account>) -> Result<(), RecordEr
     account.record(Closed)
 }
 
+#[read_model(table = "names")]
+pub struct Name {
+    #[cfg(any())]
+    pub card: Card,
+    #[key]
+    pub account: Uuid,
+    #[cfg(any())]
+    #[json]
+    pub cards: Vec<Card>,
+    #[cfg(all())]
+    pub name: String,
+}
+
+#[projection(name = "names")]
+impl Name {
+    #[async_projection]
+    fn opened(event: &Recorded<Opened>) -> Self {
+        Self { account: event.id_of::<Account>(), name: event.name.clone() }
+    }
+
+    #[cfg(any())]
+    #[async_projection]
+    fn closed(&mut self, _: &Recorded<Nothing>) {}
+}
+
+#[query(output = String)]
+pub struct NameOf {
+    pub account: Uuid,
+    #[cfg(any())]
+    pub card: Card,
+}
+
+#[query_handler]
+async fn name_of(_: NameOf, _: &Table<Name>) -> Result<String, ReadModelError> {
+    Ok(String::new())
+}
+
+#[cfg(any())]
+#[query_handler]
+async fn nothing(_: Nothing) -> Result<(), Nothing> {
+    Ok(())
+}
+
 domain! {
     pub Bank = "bank";
     aggregates: [Account, #[cfg(any())] Card];
     commands: [Open, #[cfg(any())] Close];
+    queries: [#[cfg(all())] NameOf, #[cfg(any())] Nothing];
+    projections: [#[cfg(all())] Name, #[cfg(any())] Nothing];
     domains: [#[cfg(any())] Cards];
 }
 
 fn main() {
     assert_eq!(Money::new(1).cents(), &1);
+    assert_eq!(format!("{:?} {:?}", Name::ACCOUNT, Name::NAME), "ColumnOf(0) ColumnOf(1)");
+    let _ = NameOf { account: Uuid::nil() };
 }

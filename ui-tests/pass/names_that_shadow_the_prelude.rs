@@ -26,6 +26,15 @@ mod shadows {
     pub fn event() {}
     pub fn command() {}
     pub fn state() {}
+    pub trait Default {}
+    pub trait Projection {}
+    pub trait Query {}
+    pub trait ReadModel {}
+    pub trait Store {}
+    pub fn values() {}
+    pub fn projections() {}
+    pub fn queries() {}
+    pub fn hold() {}
 }
 
 #[allow(unused_imports)]
@@ -96,7 +105,74 @@ async fn command_root(
     root.record(Closed)
 }
 
-::es_runtime::domain! { pub Bank = "bank"; aggregates: [Account]; commands: [Open, Close] }
+#[::es_runtime::read_model(table = "names")]
+pub struct Named {
+    #[key]
+    pub account: ::std::string::String,
+    #[key]
+    pub table: u8,
+    #[json]
+    pub projection: ::std::vec::Vec<u8>,
+    pub owner: ::core::option::Option<::std::string::String>,
+}
+
+#[::es_runtime::projection(name = "names")]
+impl Named {
+    #[::es_runtime::async_projection(key = |event| (::std::clone::Clone::clone(&event.owner), 0))]
+    fn event(
+        this: ::core::option::Option<Self>,
+        _: &::es_runtime::event::Recorded<Opened>,
+    ) -> ::core::option::Option<Self> {
+        this
+    }
+}
+
+pub struct Told;
+
+impl ::core::default::Default for Told {
+    fn default() -> Self {
+        Told
+    }
+}
+
+pub struct Channel;
+
+impl ::es_runtime::handler::Dependency for Channel {}
+
+#[::es_runtime::projection(name = "told")]
+impl Told {
+    #[::es_runtime::async_projection(retry = 1, on_failure = stop)]
+    #[::es_runtime::monitor_projection]
+    async fn state(
+        &self,
+        _: ::es_runtime::handler::Dep<Channel>,
+        _: &::es_runtime::event::Recorded<Closed>,
+    ) -> ::core::result::Result<(), ::std::string::String> {
+        ::core::result::Result::Ok(())
+    }
+}
+
+#[::es_runtime::query(output = ::core::option::Option<Named>)]
+pub struct NameOf {
+    pub account: ::std::string::String,
+}
+
+#[::es_runtime::query_handler]
+async fn values(
+    query: NameOf,
+    _: &::es_runtime::read_model::Table<Named>,
+) -> ::core::result::Result<::core::option::Option<Named>, ::es_runtime::read_model::ReadModelError> {
+    let _ = query.account;
+    ::core::result::Result::Ok(::core::option::Option::None)
+}
+
+::es_runtime::domain! {
+    pub Bank = "bank";
+    aggregates: [Account];
+    commands: [Open, Close];
+    queries: [NameOf];
+    projections: [Named, Told];
+}
 ::es_runtime::domain! { pub Whole = "whole"; domains: [Bank] }
 
 fn main() {}

@@ -128,11 +128,92 @@ async fn close(_: Close, account: &mut Existing<Account>, _: Dep<Mailer>, _: &Co
     Ok(account.balance)
 }
 
+/// What each account holds.
+#[read_model(table = "balances")]
+pub struct Balance {
+    /// Which.
+    #[key]
+    pub account: Uuid,
+    /// How much.
+    #[index]
+    pub cents: i64,
+    /// What else.
+    #[json]
+    pub notes: Vec<String>,
+    closed: bool,
+}
+
+#[projection(name = "balances", version = 2, retry = 3)]
+impl Balance {
+    #[sync_projection(priority = 2, timeout = "1s")]
+    #[monitor_projection]
+    fn opened(event: &Recorded<Opened>) -> Self {
+        Self { account: event.id_of::<Account>(), cents: 0, notes: Vec::new(), closed: false }
+    }
+
+    #[async_projection]
+    fn deposited(&mut self, event: &Recorded<Deposited>) {
+        self.cents += event.cents;
+    }
+
+    #[async_projection(delete)]
+    fn closed(&self, _: &Recorded<Closed>) -> bool {
+        self.closed || self.cents == 0
+    }
+}
+
+/// What happens on each account.
+#[read_model(table = "activity")]
+#[derive(Eq)]
+pub struct Activity {
+    /// Which.
+    #[key]
+    pub account: Uuid,
+    /// How large.
+    #[key]
+    pub cents: i64,
+}
+
+#[projection(name = "activity", partitions = 2)]
+impl Activity {
+    #[async_projection(key = |event| (event.id_of::<Account>(), event.cents), on_failure = skip)]
+    fn deposited(this: Option<Self>, event: &Recorded<Deposited>) -> Option<Self> {
+        this.or_else(|| Some(Self { account: event.id_of::<Account>(), cents: event.cents }))
+    }
+}
+
+/// Tells others.
+#[derive(Debug, Default)]
+pub struct Told;
+
+#[projection(name = "told")]
+impl Told {
+    #[async_projection]
+    async fn closed(&self, _: Dep<Mailer>, _: &[Recorded<Closed>]) -> Result<(), NoAddress> {
+        Ok(())
+    }
+}
+
+/// How much is there.
+#[query(output = Option<Balance>)]
+pub struct BalanceOf {
+    /// Where.
+    pub account: Uuid,
+}
+
+#[query_handler]
+async fn balance(query: BalanceOf, _: &Table<Balance>, _: Dep<Mailer>) -> Result<Option<Balance>, ReadModelError> {
+    let _ = query.account;
+    Ok(None)
+}
+
 domain! {
     /// The bank.
     pub Bank = "bank";
     aggregates: [Account];
     commands: [Open, Deposit, Close,];
+    queries: [BalanceOf];
+    projections: [Balance, Activity, Told];
 }
 
 domain! { pub Empty = "empty" }

@@ -18,7 +18,9 @@ use crate::word::Word;
 
 pub(crate) fn unknown_option(word: Word, name: &str) -> Text {
     let text = Text::new(format!("unknown option `{name}` for `{word}`"));
-    if let Some(owner) = word.owner_of(name) {
+    // A mistyped option of the word itself is likelier than one of a word far away.
+    let is_typo = similar(name, word.options()).is_some();
+    if let Some(owner) = word.owner_of(name).filter(|owner| !is_typo || word.siblings().contains(owner)) {
         if let Some(text) = option_of_the_sibling(word, owner, name) {
             return text;
         }

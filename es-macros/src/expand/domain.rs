@@ -188,7 +188,7 @@ fn routes(domain: &Domain) -> TokenStream {
     });
     let parts = domain.domains.iter().map(|listed| {
         let (cfgs, path) = (&listed.cfgs, &listed.path);
-        quote_spanned!(at(listed.span)=> #(#cfgs)* __es::Inner::<#path>::route(routes);)
+        quote_spanned!(at(listed.span)=> #(#cfgs)* <#path as __es::PartIn<S>>::routes(routes);)
     });
     let (bounds, reads) = (bounds(domain), reads(domain));
     quote! {
@@ -215,9 +215,9 @@ fn bounds(domain: &Domain) -> TokenStream {
         let bound = quote_spanned!(at(listed.span)=> #path: __es::#trait_<S>,);
         listed.cfgs.is_empty().then_some(bound)
     };
-    let queries = domain.queries.iter().filter_map(|listed| bound(listed, quote!(AnswersOn)));
-    let projections = domain.projections.iter().filter_map(|listed| bound(listed, quote!(ProjectionOn)));
-    let parts = domain.domains.iter().filter_map(|listed| bound(listed, quote!(DomainOn)));
+    let queries = domain.queries.iter().filter_map(|listed| bound(listed, quote!(QueryIn)));
+    let projections = domain.projections.iter().filter_map(|listed| bound(listed, quote!(ProjectionIn)));
+    let parts = domain.domains.iter().filter_map(|listed| bound(listed, quote!(PartIn)));
     quote!(#(#queries)* #(#projections)* #(#parts)*)
 }
 
@@ -225,15 +225,15 @@ fn bounds(domain: &Domain) -> TokenStream {
 fn reads(domain: &Domain) -> TokenStream {
     let part = |listed: &Listed, what: TokenStream| {
         let (cfgs, path) = (&listed.cfgs, &listed.path);
-        quote_spanned!(at(listed.span)=> #(#cfgs)* __es::Inner::<#path>::#what::<S>(#what);)
+        quote_spanned!(at(listed.span)=> #(#cfgs)* <#path as __es::PartIn<S>>::#what(#what);)
     };
     let queries = domain.queries.iter().map(|listed| {
         let (cfgs, path) = (&listed.cfgs, &listed.path);
-        quote_spanned!(at(listed.span)=> #(#cfgs)* __es::Asked::<#path>::route(queries);)
+        quote_spanned!(at(listed.span)=> #(#cfgs)* <#path as __es::QueryIn<S>>::route(queries);)
     });
     let projections = domain.projections.iter().map(|listed| {
         let (cfgs, path) = (&listed.cfgs, &listed.path);
-        quote_spanned!(at(listed.span)=> #(#cfgs)* <#path as __es::ProjectionOn<S>>::register(projections);)
+        quote_spanned!(at(listed.span)=> #(#cfgs)* <#path as __es::ProjectionIn<S>>::register(projections);)
     });
     let parts_queries = domain.domains.iter().map(|listed| part(listed, quote!(queries)));
     let parts_projections = domain.domains.iter().map(|listed| part(listed, quote!(projections)));

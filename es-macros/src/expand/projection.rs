@@ -41,6 +41,11 @@ fn place(projection: &Projection) -> Span {
     types::last_segment(this).map_or_else(|| first_span(this), |segment| segment.ident.span())
 }
 
+/// The type as a read model. What is none is told at its name, once.
+fn row(projection: &Projection) -> TokenStream {
+    quote_spanned!(at(place(projection))=> <Self as __es::FoldedRow>)
+}
+
 /// A projection in no domain is an error at its type's name: as for commands.
 fn marker(projection: &Projection) -> TokenStream {
     let this = &projection.block.self_ty;
@@ -53,21 +58,23 @@ fn marker(projection: &Projection) -> TokenStream {
     }
 }
 
-/// What the functions are and how they run: in one constant, so that what the compiler cannot infer is told once.
+/// What the functions are, and how those that wait run.
 fn parts(projection: &Projection) -> TokenStream {
     let this = &projection.block.self_ty;
     let functions = &projection.functions;
     let checks = functions.iter().map(event_check);
     let handlers = functions.iter().map(handler);
-    let runs = functions.iter().map(|function| match projection.style {
-        Style::Folded => folds(function),
+    let waits = functions.iter().map(|function| match projection.style {
+        Style::Folded => TokenStream::new(),
         Style::Connected => runs(function, &quote!(ConnectedHandler)),
         Style::External => runs(function, &quote!(ExternalHandler)),
     });
-    let run = match (&projection.style, &projection.connection) {
-        (Style::Connected, Some(connection)) => quote!(__es::ConnectedHandler<Self, #connection>),
-        (Style::External, _) => quote!(__es::ExternalHandler<Self>),
-        _ => quote!(__es::FoldHandler<Self>),
+    let (run, waits) = match (&projection.style, &projection.connection) {
+        (Style::Connected, Some(connection)) => {
+            (quote!(__es::ConnectedHandler<Self, #connection>), quote!(#(#waits),*))
+        }
+        (Style::External, _) => (quote!(__es::ExternalHandler<Self>), quote!(#(#waits),*)),
+        _ => (quote!(()), TokenStream::new()),
     };
     quote_spanned! {at(place(projection))=>
         #[automatically_derived]
@@ -75,7 +82,7 @@ fn parts(projection: &Projection) -> TokenStream {
             type Run = #run;
             const PARTS: (&'static [__es::ProjectionHandler], &'static [#run]) = {
                 #(#checks)*
-                (&[#(#handlers),*], &[#(#runs),*])
+                (&[#(#handlers),*], &[#waits])
             };
         }
     }
@@ -86,15 +93,14 @@ fn aggregate(function: &ProjectionFn) -> TokenStream {
     function.of.as_ref().map_or_else(|| quote!(_), quote::ToTokens::to_token_stream)
 }
 
-/// Asks that some aggregate lists the event; that of `of`, where it is given.
+/// Asks that exactly one aggregate lists the event: before all else, so that it is told in this way.
 fn event_check(function: &ProjectionFn) -> TokenStream {
     let (cfgs, event) = (&function.cfgs, &function.event);
     let check = match &function.of {
-        Some(aggregate) => quote!(__es::require_listed::<#event, #aggregate>()),
-        None => quote!(__es::say_with_of_which::<#event, _>()),
+        Some(aggregate) => quote!(require_listed::<#event, #aggregate>),
+        None => quote!(say_with_of_which::<#event, _>),
     };
-    let check: TokenStream = super::moved(&check, at(first_span(event)));
-    quote!(#(#cfgs)* #check;)
+    quote_spanned!(at(first_span(event))=> #(#cfgs)* __es::#check();)
 }
 
 fn handler(function: &ProjectionFn) -> TokenStream {
@@ -140,19 +146,19 @@ fn options(function: &ProjectionFn) -> TokenStream {
     quote!(__es::HandlerOptions { monitor: #monitor, retries: #retries, on_failure: #on_failure })
 }
 
-/// A function on a row.
-fn folds(function: &ProjectionFn) -> TokenStream {
+/// A function on a row. `row` is the row's type, where it is asked to be one.
+fn folds(function: &ProjectionFn, row: &TokenStream) -> TokenStream {
     let (cfgs, ident, event, aggregate) = (&function.cfgs, &function.ident, &function.event, aggregate(function));
     let name = ident.unraw().to_string();
     let place = at(ident.span());
     let fold = Ident::new(
         match function.shape {
-            Shape::Inserts => "insert_row",
-            Shape::Changes => "change_row",
-            Shape::Deletes => "delete_row",
-            _ => "fold_row",
+            Shape::Inserts => "inserts",
+            Shape::Changes => "changes",
+            Shape::Deletes => "deletes",
+            _ => "folds",
         },
-        place,
+        first_span(row),
     );
     let key = function.key.as_ref().map_or_else(
         || quote_spanned!(place=> __es::by_stream::<Self, #event, #aggregate>),
@@ -160,7 +166,7 @@ fn folds(function: &ProjectionFn) -> TokenStream {
     );
     quote_spanned! {place=>
         #(#cfgs)*
-        |__event| __es::#fold::<Self, #event, #aggregate>(__event, #name, #key, Self::#ident)
+        |__event| #row::#fold::<#event, #aggregate>(__event, #name, #key, Self::#ident)
     }
 }
 
@@ -209,7 +215,13 @@ fn own(projection: &Projection) -> TokenStream {
         Style::External => quote!(External),
     };
     let table = match projection.style {
-        Style::Folded => quote!(__es::Option::Some(<Self as __es::ReadModel>::TABLE)),
+        Style::Folded => {
+            quote!({
+                #[allow(unused_imports)]
+                use __es::FallbackOfRow as _;
+                __es::RowOf::<#this>::TABLE
+            })
+        }
         _ => quote!(__es::Option::None),
     };
     let handlers = quote!(<Self as __es::ProjectionParts>::PARTS.0);
@@ -256,15 +268,21 @@ fn register(projection: &Projection) -> TokenStream {
         (Style::Connected, Some(connection)) => {
             let store = quote_spanned!(at(first_span(connection))=> <#connection as __es::StoreConnection>::Store);
             let reset = reset(projection);
-            let add = quote!(connected(__es::Connected::new(#descriptor, #default, #runs, #reset)));
+            let add = quote!(projections.connected(__es::Connected::new(#descriptor, #default, #runs, #reset)););
             (TokenStream::new(), store, add)
         }
         (Style::External, _) => {
-            let add = quote!(external(__es::External::new(#descriptor, #default, #runs)));
+            let add = quote!(projections.external(__es::External::new(#descriptor, #default, #runs)););
             (quote!(<__S: __es::Store>), quote!(__S), add)
         }
         _ => {
-            let add = quote!(folded(__es::Fold::<Self>::new(#descriptor, #runs)));
+            let row = row(projection);
+            let checks = projection.functions.iter().map(event_check);
+            let folds = projection.functions.iter().map(|function| folds(function, &row));
+            let add = quote_spanned! {place=>
+                #(#checks)*
+                #row::register(projections, #descriptor, const { &[#(#folds),*] });
+            };
             (quote!(<__S: __es::Store>), quote!(__S), add)
         }
     };
@@ -272,7 +290,7 @@ fn register(projection: &Projection) -> TokenStream {
         #[automatically_derived]
         impl #generics __es::ProjectionOn<#store> for #this {
             fn register(projections: &mut __es::Projections) {
-                projections.#add;
+                #add
             }
         }
     }

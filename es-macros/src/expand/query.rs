@@ -122,23 +122,26 @@ fn answers(handler: &QueryHandler, query: &syn::Type) -> TokenStream {
     let (generics, store) = store(handler);
     let names: Vec<_> =
         (1..=handler.arguments.len()).map(|index| format_ident!("__a{index}", span = Span::mixed_site())).collect();
-    let holds = handler.arguments.iter().zip(&names).map(|(ty, name)| {
-        quote_spanned!(at(first_span(ty))=> let mut #name = <#ty as __es::QueryArg<'_, #store>>::hold(__scope).await?;)
-    });
-    let lends = handler.arguments.iter().zip(&names).map(|(ty, name)| {
-        quote_spanned!(at(first_span(ty))=> let #name = <#ty as __es::QueryArg<'_, #store>>::lend(&mut #name)?;)
-    });
+    let holds = handler.arguments.iter().zip(&names).map(
+        |(ty, name)| quote_spanned!(at(first_span(ty))=> let mut #name = __es::hold::<#ty, #store>(__scope).await?;),
+    );
+    let lends = handler
+        .arguments
+        .iter()
+        .zip(&names)
+        .map(|(ty, name)| quote_spanned!(at(first_span(ty))=> let #name = __es::lend::<#ty, #store>(&mut #name)?;));
     let call = quote_spanned!(at(name.span())=> #name(self, #(#names),*).await);
     let answer = at(first_span(output));
     let descriptor = descriptor(handler, &store);
     let error = quote_spanned!(answer=> <#output as __es::Answered>::Error);
+    let own_output = quote_spanned!(at(first_span(query))=> <Self as __es::Query>::Output);
     let items = quote_spanned! {answer=>
         type Error = #error;
         #descriptor
         async fn answer(
             self,
             __scope: &__es::QueryScope<#store>,
-        ) -> __es::Result<<Self as __es::Query>::Output, __es::QueryRejection<#error>> {
+        ) -> __es::Result<#own_output, __es::QueryRejection<#error>> {
             #(#holds)*
             #(#lends)*
             let __answer = #call;

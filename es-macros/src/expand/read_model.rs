@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{ToTokens as _, format_ident, quote, quote_spanned};
 
 use crate::check;
-use crate::diagnostics::{Diagnostics, texts};
+use crate::diagnostics::Diagnostics;
 use crate::model::at;
 use crate::model::read_model::{ColumnField, ReadModel};
 use crate::syntax::types;
@@ -56,7 +56,7 @@ fn codec(place: usize, column: &ColumnField) -> TokenStream {
     let (picked, codec) = picked(place);
     let span = at(first_span(ty));
     let pick = if column.json.is_some() {
-        quote_spanned!(span=> __es::Option::Some(__es::json_codec::<#ty>()))
+        quote_spanned!(span=> __es::Option::Some(__es::json_column::<#ty>()))
     } else {
         quote_spanned! {span=>
             __es::pick_codec(
@@ -67,22 +67,11 @@ fn codec(place: usize, column: &ColumnField) -> TokenStream {
         }
     };
     let text = types::text(ty);
-    let (no_column, local) = (texts::no_column(&text).to_string(), texts::local_time("read models", &text).to_string());
-    let check = if column.json.is_some() {
-        TokenStream::new()
-    } else {
-        quote_spanned! {span=>
-            #(#cfgs)*
-            const _: () = {
-                ::core::assert!(!__es::Probe::<#ty>::IS_LOCAL_TIME, #local);
-                ::core::assert!(#picked.is_some(), #no_column);
-            };
-        }
-    };
-    let key = column.key.map(|_| {
-        let text = texts::key_of_type(&text).to_string();
-        quote_spanned!(span=> #(#cfgs)* const _: () = ::core::assert!(__es::may_be_key(&#picked), #text);)
+    let check = column.json.is_none().then(|| {
+        let is_local = quote_spanned!(span=> __es::Probe::<#ty>::IS_LOCAL_TIME);
+        quote_spanned!(span=> #(#cfgs)* const _: () = __es::require_column(#is_local, &#picked, #text);)
     });
+    let key = column.key.map(|_| quote_spanned!(span=> #(#cfgs)* const _: () = __es::require_key(&#picked, #text);));
     quote_spanned! {span=>
         #(#cfgs)*
         const #picked: __es::Option<__es::ColumnCodec<#ty>> = #pick;
@@ -161,7 +150,7 @@ fn key(model: &ReadModel) -> TokenStream {
             #clones
         }
         fn key_values(key: &#ty) -> __es::Result<__es::Vec<__es::Value>, __es::ColumnError> {
-            __es::Result::Ok(__es::Vec::from([#(#values),*]))
+            __es::Result::Ok(<__es::Vec<__es::Value> as __es::From<_>>::from([#(#values),*]))
         }
     }
 }

@@ -89,6 +89,8 @@ pub(crate) struct Marked {
     pub(crate) key: Option<Key>,
     pub(crate) of: Option<Type>,
     pub(crate) delete: Option<Span>,
+    /// Whether its options are as they should be.
+    pub(crate) sound: bool,
     monitor: bool,
     retry: Option<u64>,
     on_failure: Option<Policy>,
@@ -119,7 +121,8 @@ impl Projection {
         }
         let this = block.self_ty.clone();
         let style = check::style(&marks.functions, &this, diagnostics);
-        let reads = marks.functions.iter().filter_map(|marked| function_of(marked, style, &this, diagnostics));
+        let fitting = marks.functions.iter().filter(|marked| check::fits(marked, style, &this));
+        let reads = fitting.filter_map(|marked| function_of(marked, style, &this, diagnostics));
         let mut functions: Vec<ProjectionFn> = reads.collect();
         let connection = check::connection(&marks.functions, &marks.resets, style, diagnostics);
         let reset = marks.resets.first().map(|function| function.sig.ident.clone());
@@ -171,17 +174,23 @@ fn marked(function: &mut Function, marks: &mut Marks, diagnostics: &mut Diagnost
         (None, None, Some(monitor)) => diagnostics.error(monitor, texts::monitor_alone()),
         (Some(_), Some(second), _) => diagnostics.error(second, texts::sync_and_async()),
         (Some(sync), None, monitor) => {
+            let before = diagnostics.count();
             let options: SyncOptions = options::read_attribute(Word::SyncProjection, &sync, diagnostics);
             function.allow_its_shape();
+            let sound = diagnostics.count() == before;
             marks.functions.push(Marked {
+                sound,
                 mode: check::sync(options.priority.as_ref(), options.timeout.as_ref(), diagnostics),
                 ..Marked::of(function, options.key, options.of, options.delete, monitor.is_some())
             });
         }
         (None, Some(async_), monitor) => {
+            let before = diagnostics.count();
             let options: AsyncOptions = options::read_attribute(Word::AsyncProjection, &async_, diagnostics);
             function.allow_its_shape();
+            let sound = diagnostics.count() == before;
             marks.functions.push(Marked {
+                sound,
                 retry: super::behaviour::retries_of("retry", options.retry.as_ref(), diagnostics),
                 on_failure: options.on_failure,
                 ..Marked::of(function, options.key, options.of, options.delete, monitor.is_some())
@@ -204,6 +213,7 @@ impl Marked {
             key,
             of: of.map(|path| path.0),
             delete: delete.0,
+            sound: true,
             monitor,
             retry: None,
             on_failure: None,

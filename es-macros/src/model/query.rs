@@ -68,6 +68,7 @@ impl QueryHandler {
         function.allow_its_shape();
         let mut parameters = function.parameters().into_iter();
         let query = parameters.next().map(|parameter| types::referent(&parameter.ty).clone());
+        let query = query.filter(|query| function.receiver().is_none() && !types::is_named(query, "Table"));
         let arguments = parameters.map(|parameter| (*parameter.ty).clone()).collect();
         let output = types::returned(&function.sig.output).cloned().unwrap_or_else(|| syn::parse_quote!(()));
         Some(Self {
@@ -83,6 +84,6 @@ impl QueryHandler {
 
     /// The connection that binds the handler to its store.
     pub(crate) fn connection(&self) -> Option<&Type> {
-        self.arguments.iter().find_map(types::lent_mutably)
+        self.arguments.iter().filter_map(types::lent_mutably).find(|ty| !check::query::is_of_the_domain(ty))
     }
 }

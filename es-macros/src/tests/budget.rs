@@ -13,6 +13,14 @@ const FREE_HANDLER: usize = 1415;
 const COMMAND: usize = 603;
 const LISTED_COMMAND: usize = 489;
 
+const COLUMN: usize = 646;
+const FOLDED_FUNCTION: usize = 485;
+const CONNECTED_FUNCTION: usize = 609;
+const QUERY: usize = 752;
+const QUERY_HANDLER: usize = 1084;
+const LISTED_QUERY: usize = 498;
+const LISTED_PROJECTION: usize = 209;
+
 /// The bytes that an expansion adds to its item, without the spaces between tokens.
 fn size(word: &str, options: &str, item: &str) -> usize {
     let item = parse(item);
@@ -86,4 +94,33 @@ fn a_command_stays_small() {
     assert_within("a command", size("command", "aggregate = Account", item), COMMAND);
     let listed = |count| size("domain", "", &format!("pub D = \"d\"; commands: [{}]", list(count, "Command")));
     assert_within("a command in a domain's list", each(listed), LISTED_COMMAND);
+}
+
+#[test]
+fn the_read_side_stays_small() {
+    let columns = |count: usize| {
+        let fields: Vec<String> = (0..count).map(|i| format!("pub field_{i}: String")).collect();
+        let item = format!("pub struct Row {{ #[key] pub id: Uuid, {} }}", fields.join(", "));
+        size("read_model", "table = \"rows\"", &item)
+    };
+    assert_within("a column", each(columns), COLUMN);
+    let projection = |count: usize, function: &dyn Fn(usize) -> String| {
+        let functions: Vec<String> = (0..count).map(function).collect();
+        size("projection", "name = \"rows\"", &format!("impl Row {{ {} }}", functions.join(" ")))
+    };
+    let folded = |i: usize| format!("#[async_projection] fn on_{i}(&mut self, event: &Recorded<Event{i}>) {{}}");
+    assert_within("a function on a row", each(|count| projection(count, &folded)), FOLDED_FUNCTION);
+    let connected = |i: usize| {
+        let parameters = format!("&self, db: &mut Connection, event: &Recorded<Event{i}>");
+        format!("#[async_projection] async fn on_{i}({parameters}) -> Result<(), Failed> {{}}")
+    };
+    assert_within("a function with a connection", each(|count| projection(count, &connected)), CONNECTED_FUNCTION);
+    let query = "pub struct BalanceOf { pub account: Uuid }";
+    assert_within("a query", size("query", "output = Balance", query), QUERY);
+    let handler = "async fn balance(query: BalanceOf, rows: &Table<Balance>) -> Result<Balance, Failed> {}";
+    assert_within("a query handler", size("query_handler", "", handler), QUERY_HANDLER);
+    let queries = |count| size("domain", "", &format!("pub D = \"d\"; queries: [{}]", list(count, "Query")));
+    assert_within("a query in a domain's list", each(queries), LISTED_QUERY);
+    let projections = |count| size("domain", "", &format!("pub D = \"d\"; projections: [{}]", list(count, "Row")));
+    assert_within("a projection in a domain's list", each(projections), LISTED_PROJECTION);
 }

@@ -133,12 +133,117 @@ const EXAMPLES: &[Example] = &[
         options: "queries = \"the limit is owned by another team\"",
         item: "async fn open(command: Open, account: &mut New<Account>, mailer: Dep<Mailer>, context: &Context) -> Result<u8, Refused> { todo!() }",
     },
+    Example {
+        name: "read_model_smallest",
+        word: "read_model",
+        options: "table = \"balances\"",
+        item: "pub struct Balance { #[key] pub account: Uuid }",
+    },
+    Example {
+        name: "read_model_richest",
+        word: "read_model",
+        options: "table = \"branch_days\", crate = ::fw",
+        item: r"
+            /// A day of a branch.
+            #[derive(Debug, Serialize)]
+            pub struct BranchDay {
+                #[key] branch: Branch,
+                #[key] pub day: NaiveDate,
+                #[index] pub(crate) r#type: u8,
+                #[cfg(old)] #[json] tags: Vec<String>,
+                cents: i64,
+            }
+        ",
+    },
+    Example {
+        name: "read_model_broken",
+        word: "read_model",
+        options: "table = \"Balances\"",
+        item: "pub struct Deposited { #[key] pub rate: f64, #[key] #[json] es_tags: Vec<String> }",
+    },
+    Example {
+        name: "projection_folded",
+        word: "projection",
+        options: "name = \"balances\", version = 2, retry = 3",
+        item: r#"
+            impl Balance {
+                #[sync_projection(priority = 1, timeout = "500ms", of = Account)]
+                #[monitor_projection]
+                fn opened(event: &Recorded<Opened>) -> Self { todo!() }
+                #[cfg(feature = "deposits")]
+                #[async_projection(on_failure = skip)]
+                fn deposited(&mut self, event: &Recorded<Deposited>) { self.cents += event.cents; }
+                #[async_projection(delete, retry = 1)]
+                fn closed(&self, _: &Recorded<Closed>) -> bool { true }
+                #[async_projection]
+                fn either(this: Option<Self>, event: &Recorded<Either>) -> Option<Self> { let x = ; }
+                fn helper() {}
+            }
+        "#,
+    },
+    Example {
+        name: "projection_connected",
+        word: "projection",
+        options: "name = \"totals\", partitions = 2",
+        item: r"
+            impl Totals {
+                #[sync_projection]
+                async fn opened(&self, db: &mut SqliteConnection, event: &Recorded<Opened>) -> Result<(), Error> { todo!() }
+                #[async_projection]
+                async fn closed(&self, db: &mut SqliteConnection, events: &[Recorded<Closed>]) -> Result<(), Error> { todo!() }
+                #[reset]
+                async fn reset(&self, db: &mut SqliteConnection) -> Result<(), Error> { todo!() }
+            }
+        ",
+    },
+    Example {
+        name: "projection_external",
+        word: "projection",
+        options: "name = \"cached\"",
+        item: r"
+            impl Cached {
+                #[async_projection]
+                async fn opened(&self, cache: Dep<Cache>, event: &Recorded<Opened>) -> Result<(), Error> { todo!() }
+            }
+        ",
+    },
+    Example {
+        name: "projection_broken",
+        word: "projection",
+        options: "version = 0",
+        item: r#"
+            impl Account {
+                #[sync_projection(timeout = "9s", key = |a, b| a)]
+                async fn opened(event: Recorded<Opened>, app: &App) -> Self { todo!() }
+                #[async_projection] #[reset]
+                fn closed(&self) {}
+            }
+        "#,
+    },
+    Example {
+        name: "query_smallest",
+        word: "query",
+        options: "output = Option<Balance>",
+        item: "pub struct BalanceOf { pub account: Uuid }",
+    },
+    Example {
+        name: "query_handler",
+        word: "query_handler",
+        options: "",
+        item: "async fn balance(query: BalanceOf, rows: &Table<Balance>, clock: Dep<Clock>) -> Result<Option<Balance>, Error> { todo!() }",
+    },
+    Example {
+        name: "query_handler_with_a_connection",
+        word: "query_handler",
+        options: "crate = ::fw",
+        item: "async fn balance(query: BalanceOf, db: &mut SqliteConnection) -> Result<Option<Balance>, Error> { todo!() }",
+    },
     Example { name: "domain_smallest", word: "domain", options: "", item: "pub Bank = \"bank\"" },
     Example {
         name: "domain_richest",
         word: "domain",
         options: "",
-        item: "/// The bank.\n pub Bank = \"bank\"; aggregates: [Account]; commands: [Open, cards::Open as OpenCard]; domains: [Cards];",
+        item: "/// The bank.\n pub Bank = \"bank\"; aggregates: [Account]; commands: [Open, cards::Open as OpenCard]; queries: [BalanceOf]; projections: [Balance, #[cfg(totals)] Totals]; domains: [Cards];",
     },
 ];
 
@@ -154,6 +259,10 @@ fn expand(word: &str, options: TokenStream, item: &TokenStream) -> TokenStream {
         "command" => expand::command::expand(options, item),
         "aggregate" => expand::aggregate::expand(options, item),
         "command_handler" => expand::handler::expand(options, item),
+        "read_model" => expand::read_model::expand(options, item),
+        "projection" => expand::projection::expand(options, item),
+        "query" => expand::query::expand(options, item),
+        "query_handler" => expand::query::expand_handler(options, item),
         _ => expand::domain::expand(item.clone()),
     }
 }

@@ -22,7 +22,8 @@ use crate::command::Command;
 use crate::error::BoxError;
 use crate::handler::{Dependencies, Dependency, IdSource, RandomIds};
 use crate::projection::Projections;
-use crate::store::{Store, StoreError};
+use crate::store::{RegisterError, Store, StoreError};
+use crate::subscription::{SubscriptionOptions, Subscriptions};
 
 /// Says why an application could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,9 @@ pub enum BuildError {
         /// The types' names.
         types: Vec<&'static str>,
     },
+    /// A projection cannot run on what is stored.
+    #[error(transparent)]
+    Projection(#[from] RegisterError),
     /// The store could not be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -52,6 +56,8 @@ pub struct AppBuilder<D, S> {
     /// The layers, innermost first, with the command they are for.
     layers: Vec<(Option<&'static str>, Wrap)>,
     retention: Option<std::time::Duration>,
+    subscriptions: SubscriptionOptions,
+    workers: bool,
     domain: PhantomData<fn() -> D>,
 }
 
@@ -65,6 +71,8 @@ impl<D: DomainOn<S>, S: Store> AppBuilder<D, S> {
             limits: Limits::default(),
             layers: Vec::new(),
             retention: None,
+            subscriptions: SubscriptionOptions::default(),
+            workers: true,
             domain: PhantomData,
         }
     }
@@ -95,6 +103,19 @@ impl<D: DomainOn<S>, S: Store> AppBuilder<D, S> {
     /// Changes the application's bounds: `.limits(|limits| limits.retries = 9)`.
     pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
         change(&mut self.limits);
+        self
+    }
+
+    /// Changes how the subscriptions run: `.subscriptions(|options| options.retries = 5)`.
+    pub fn subscriptions(mut self, change: impl FnOnce(&mut SubscriptionOptions)) -> Self {
+        change(&mut self.subscriptions);
+        self
+    }
+
+    /// Leaves following the log to other processes: this one dispatches and asks. What is asynchronous becomes visible when one of the others has
+    /// done it.
+    pub const fn without_workers(mut self) -> Self {
+        self.workers = false;
         self
     }
 
@@ -129,11 +150,12 @@ impl<D: DomainOn<S>, S: Store> AppBuilder<D, S> {
         self
     }
 
-    /// Builds the application.
+    /// Builds the application, and starts the subscriptions of its projections.
     ///
     /// # Errors
     ///
-    /// [`BuildError::MissingDependencies`] with all that are missing; [`BuildError::Store`] where the store cannot be
+    /// [`BuildError::MissingDependencies`] with all that are missing; [`BuildError::Projection`] where the store holds a projection otherwise than it is
+    /// declared, with the difference; [`BuildError::Store`] where the store cannot be
     /// used.
     pub async fn build(mut self) -> Result<App<D, S>, BuildError> {
         self.limits.page = self.limits.page.max(1);
@@ -158,17 +180,28 @@ impl<D: DomainOn<S>, S: Store> AppBuilder<D, S> {
             }
         }
         add_services(&self.layers, &mut routes);
+        let dependencies = Arc::new(self.dependencies);
+        let sync = projections.in_append(self.limits.projection_backlog);
+        let descriptors = projections.descriptors();
+        let subscriptions = Subscriptions::start(
+            projections,
+            self.store.clone(),
+            Arc::clone(&dependencies),
+            self.subscriptions,
+            self.workers,
+        )
+        .await?;
         let engine = Engine {
             queries: Queries::new(self.store.clone(), self.limits.page),
             cache: AggregateCache::new(self.limits.cached_aggregates, self.limits.cached_bytes),
             places: Semaphore::new(self.limits.in_flight.clamp(1, Semaphore::MAX_PERMITS)),
             begun: Semaphore::new(BEGUN as usize),
-            sync: projections.in_append(self.limits.projection_backlog),
-            read_side: ReadModels::new(self.store.clone(), projections.descriptors(), queries),
+            sync,
+            read_side: ReadModels::new(self.store.clone(), descriptors, queries, subscriptions),
             store: self.store,
             clock: self.clock,
             ids: self.ids,
-            dependencies: Arc::new(self.dependencies),
+            dependencies,
             limits: self.limits,
             routes,
             closed: AtomicBool::new(false),

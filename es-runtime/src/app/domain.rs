@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use crate::aggregate::AggregateDescriptor;
+use crate::app::AppBuilder;
 use crate::app::dispatch::{DispatchContext, Outcome};
 use crate::app::query_route::QueryRoutes;
 use crate::app::route::Routes;
@@ -58,6 +59,23 @@ pub trait DomainOn<S: Store>: Domain {
     /// Adds the domain's projections to those of an application.
     fn projections(projections: &mut Projections) {
         let _ = projections;
+    }
+}
+
+/// A store that domain `D` runs on: [`DomainOn`], seen from the store. The store stands before the trait, so that it is taken from
+/// the argument of [`App::builder`](crate::app::App::builder), and a part that does not run on it is told.
+#[diagnostic::on_unimplemented(
+    message = "domain `{D}` does not run on `{Self}`",
+    label = "not a store of `{D}`",
+    note = "a projection or query that takes a connection runs on its store only"
+)]
+pub trait Runs<D>: Sized {
+    #[doc(hidden)]
+    fn begin(self) -> AppBuilder<D, Self>;
+}
+impl<S: Store, D: DomainOn<S>> Runs<D> for S {
+    fn begin(self) -> AppBuilder<D, S> {
+        AppBuilder::new(self)
     }
 }
 

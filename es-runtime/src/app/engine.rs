@@ -110,6 +110,7 @@ impl<S: Store> Engine<S> {
             self.begun.close();
             drop(drained);
         }
+        self.read_side.subscriptions.shutdown().await;
         self.store.close().await;
     }
 }

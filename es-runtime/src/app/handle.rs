@@ -15,7 +15,7 @@ use super::ask::{Ask, AskJson};
 use super::builder::AppBuilder;
 use super::caught_up::CaughtUp;
 use super::dispatch::{Dispatch, DispatchContext, Outcome};
-use super::domain::{CommandOf, DomainOn};
+use super::domain::{CommandOf, DomainOn, Runs};
 use super::encode;
 use super::engine::{Engine, Limits};
 use super::import::DispatchAll;
@@ -29,6 +29,7 @@ use crate::event::{Recorded, StreamId, Version};
 use crate::query::{AnswersOn, QueryOf};
 use crate::read_model::{ReadModel, Rows, Table};
 use crate::store::{ExternalId, Store, StoreError};
+use crate::subscription::Control;
 
 /// A domain on a store: dispatches commands and reads what they left.
 ///
@@ -50,12 +51,17 @@ impl<D, S> fmt::Debug for App<D, S> {
     }
 }
 
-impl<D: DomainOn<S>, S: Store> App<D, S> {
+impl<D, S: Store> App<D, S> {
     /// Begins to build an application of domain `D` on a store.
-    pub fn builder(store: S) -> AppBuilder<D, S> {
-        AppBuilder::new(store)
+    pub fn builder(store: S) -> AppBuilder<D, S>
+    where
+        S: Runs<D>,
+    {
+        store.begin()
     }
+}
 
+impl<D: DomainOn<S>, S: Store> App<D, S> {
     pub(crate) const fn new(engine: Arc<Engine<S>>) -> Self {
         Self { engine, domain: PhantomData }
     }
@@ -129,6 +135,12 @@ impl<D: DomainOn<S>, S: Store> App<D, S> {
     /// Waits until every projection has passed what is in the log now.
     pub fn caught_up(&self) -> CaughtUp<S> {
         CaughtUp::new(Arc::clone(&self.engine))
+    }
+
+    /// Gives what follows the log: how it fares, how far rebuilds are, letters, pauses.
+    #[must_use]
+    pub fn subscriptions(&self) -> &Control<S> {
+        self.engine.read_side.subscriptions.control()
     }
 
     /// Loads the state and version of one aggregate from the store; an earlier one with

@@ -45,7 +45,7 @@ pub use builder::{AppBuilder, BuildError};
 pub use caught_up::{CaughtUp, NotCaughtUp};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use dispatch::{Dispatch, Outcome};
-pub use domain::{CommandOf, Domain, DomainOn, DomainTable};
+pub use domain::{CommandOf, Domain, DomainOn, DomainTable, Runs};
 pub use engine::Limits;
 pub use handle::{App, DispatchJson};
 pub use import::{DispatchAll, Imported};

@@ -10,6 +10,7 @@ use super::query_route::QueryRoutes;
 use crate::projection::{BoxFuture, ProjectionDescriptor};
 use crate::read_model::{ReadModelError, RowKey, Rows, Selection, TableDescriptor, TableRef, Value};
 use crate::store::{ProjectionVersion, Store, StoreError, VersionState};
+use crate::subscription::{Health, Subscriptions};
 
 /// The read models of an application.
 pub(crate) struct ReadModels<S> {
@@ -17,8 +18,8 @@ pub(crate) struct ReadModels<S> {
     pub(crate) projections: FxHashMap<&'static str, &'static ProjectionDescriptor>,
     pub(crate) queries: QueryRoutes<S>,
     pub(crate) rows: Arc<Serving<S>>,
-    /// Ticks when a checkpoint of this process's workers has moved.
-    moved: watch::Sender<u64>,
+    /// What follows the log in this process. Dropped with the application, its workers end.
+    pub(crate) subscriptions: Subscriptions<S>,
     /// The projections whose own version is known to serve; a version never serves twice.
     active: RwLock<FxHashSet<&'static str>>,
 }
@@ -32,22 +33,26 @@ pub(crate) struct Serving<S> {
 }
 
 impl<S: Store> ReadModels<S> {
-    pub(crate) fn new(store: S, projections: Vec<&'static ProjectionDescriptor>, queries: QueryRoutes<S>) -> Self {
+    pub(crate) fn new(
+        store: S,
+        projections: Vec<&'static ProjectionDescriptor>,
+        queries: QueryRoutes<S>,
+        subscriptions: Subscriptions<S>,
+    ) -> Self {
         let by_table =
             projections.iter().filter_map(|projection| Some((projection.table?.name, *projection))).collect();
         let rows = Serving { store, by_table, known: RwLock::default() };
         let projections = projections.into_iter().map(|projection| (projection.name, projection)).collect();
-        let moved = watch::Sender::new(0);
-        Self { projections, queries, rows: Arc::new(rows), moved, active: RwLock::default() }
+        Self { projections, queries, rows: Arc::new(rows), subscriptions, active: RwLock::default() }
     }
 
     pub(crate) fn store(&self) -> &S {
         &self.rows.store
     }
 
-    /// Watches for checkpoints that move.
-    pub(crate) fn moved(&self) -> watch::Receiver<u64> {
-        self.moved.subscribe()
+    /// Watches the workers of this process: changes when a checkpoint has moved.
+    pub(crate) fn moved(&self) -> watch::Receiver<Health> {
+        self.subscriptions.control().health()
     }
 
     pub(crate) fn is_active(&self, projection: &ProjectionDescriptor) -> bool {

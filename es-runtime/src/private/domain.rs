@@ -1,8 +1,13 @@
 //! Domains: decoding, and names that are unique.
 
 use crate::aggregate::{Aggregate, AggregateDescriptor};
-use crate::app::{Domain, DomainTable};
+use crate::app::query_route::QueryRoutes;
+use crate::app::route::Routes;
+use crate::app::{Domain, DomainOn, DomainTable};
 use crate::event::{AnyEvent, DecodeError, Recorded};
+use crate::projection::{ProjectionOn, Projections};
+use crate::query::AnswersOn;
+use crate::store::Store;
 
 use super::event::unknown_event;
 use super::text::{same_text, stop};
@@ -35,6 +40,57 @@ pub fn decode_part<D: crate::app::Domain, E>(
 #[cold]
 pub fn unknown_aggregate(event: &Recorded<AnyEvent>) -> DecodeError {
     event.place(unknown_event(&event.event().name))
+}
+
+/// A query in a domain's list that runs on store `S`. Without supertraits: a bound on a type that is no query is not false at once,
+/// so that this is told at its own place.
+#[diagnostic::on_unimplemented(
+    message = "query `{Self}` does not run on `{S}`",
+    label = "bound to another store",
+    note = "its handler takes a connection of its store; keep it in an outer domain, and give the application that store"
+)]
+pub trait QueryIn<S: Store> {
+    fn route(routes: &mut QueryRoutes<S>);
+}
+#[diagnostic::do_not_recommend]
+impl<Q: AnswersOn<S, Output: serde::Serialize>, S: Store> QueryIn<S> for Q {
+    fn route(routes: &mut QueryRoutes<S>) {
+        routes.query::<Q>();
+    }
+}
+
+/// A projection in a domain's list that runs on store `S`.
+#[diagnostic::on_unimplemented(
+    message = "projection `{Self}` does not run on `{S}`",
+    label = "bound to another store",
+    note = "it takes a connection of its store; keep it in an outer domain, and give the application that store"
+)]
+pub trait ProjectionIn<S: Store> {
+    fn register(projections: &mut Projections);
+}
+#[diagnostic::do_not_recommend]
+impl<P: ProjectionOn<S>, S: Store> ProjectionIn<S> for P {
+    fn register(projections: &mut Projections) {
+        <P as ProjectionOn<S>>::register(projections);
+    }
+}
+
+/// A domain in a domain's list that runs on store `S`.
+pub trait PartIn<S: Store> {
+    fn routes(routes: &mut Routes<S>);
+    fn queries(routes: &mut QueryRoutes<S>);
+    fn projections(projections: &mut Projections);
+}
+impl<D: DomainOn<S>, S: Store> PartIn<S> for D {
+    fn routes(routes: &mut Routes<S>) {
+        routes.part::<D>();
+    }
+    fn queries(routes: &mut QueryRoutes<S>) {
+        D::queries(routes);
+    }
+    fn projections(projections: &mut Projections) {
+        D::projections(projections);
+    }
 }
 
 /// What the marker constants are where a listed type has none: other errors speak then.

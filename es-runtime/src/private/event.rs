@@ -155,6 +155,7 @@ pub trait LocalTime {}
 impl LocalTime for chrono::NaiveDateTime {}
 impl LocalTime for chrono::NaiveTime {}
 impl LocalTime for chrono::DateTime<chrono::Local> {}
+impl LocalTime for chrono::DateTime<chrono::FixedOffset> {}
 impl LocalTime for std::time::SystemTime {}
 impl LocalTime for std::time::Instant {}
 impl<T: LocalTime> LocalTime for Option<T> {}

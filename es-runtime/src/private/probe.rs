@@ -8,14 +8,12 @@ use std::future::Future;
 
 use crate::aggregate::{Aggregate, AggregateDescriptor, AggregateId, Apply};
 use crate::app::dispatch::{DispatchContext, Outcome, run_enum};
-use crate::app::query_route::QueryRoutes;
 use crate::app::route::Routes;
-use crate::app::{CommandOf, Domain, DomainOn, DomainTable};
+use crate::app::{CommandOf, Domain, DomainTable};
 use crate::command::Command;
 use crate::error::AnyDomainError;
 use crate::event::{AnyEvent, DecodeError, DomainEvent, HasShape, Recorded, Shape, decode};
 use crate::handler::{DependencyDescriptor, HandlerArg, Handles};
-use crate::projection::Projections;
 use crate::read_model::{Column, ColumnCodec, ColumnError, ColumnType, Value};
 use crate::store::Store;
 
@@ -101,24 +99,6 @@ impl<D: Domain> Inner<D> {
     pub const TABLE: &'static DomainTable = D::TABLE;
     pub fn decode<E>(event: &Recorded<AnyEvent>, wrap: fn(D::Event) -> E) -> Decoded<E> {
         decode_part::<D, E>(event, wrap)
-    }
-    pub fn route<S: Store>(routes: &mut Routes<S>)
-    where
-        D: DomainOn<S>,
-    {
-        routes.part::<D>();
-    }
-    pub fn queries<S: Store>(routes: &mut QueryRoutes<S>)
-    where
-        D: DomainOn<S>,
-    {
-        D::queries(routes);
-    }
-    pub fn projections<S: Store>(projections: &mut Projections)
-    where
-        D: DomainOn<S>,
-    {
-        D::projections(projections);
     }
     pub fn run<S: Store>(
         command: D::Command,
@@ -239,9 +219,6 @@ pub trait FallbackOfDomain {
     fn decode<W, E>(_: &Recorded<AnyEvent>, _: W) -> Decoded<E> {
         broken()
     }
-    fn route<S: Store>(_: &mut Routes<S>) {}
-    fn queries<S: Store>(_: &mut QueryRoutes<S>) {}
-    fn projections<S: Store>(_: &mut Projections) {}
     fn run<C, S: Store>(_: C, _: DispatchContext<S>) -> std::future::Ready<Outcome<serde_json::Value, AnyDomainError>> {
         broken()
     }

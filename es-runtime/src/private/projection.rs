@@ -2,11 +2,13 @@
 
 use std::fmt::Display;
 
-use crate::aggregate::{Aggregate, EventOf};
+use crate::aggregate::Aggregate;
 use crate::event::{AnyEvent, Recorded};
 use crate::handler::DependencyDescriptor;
 use crate::projection::{HandlerMode, HandlerOptions, ProjectionFailure, ProjectionHandler, Step};
 use crate::read_model::{ColumnCodec, ColumnDescriptor, ColumnError, ColumnType, ReadModel, Value};
+
+use super::EventOfSome;
 
 /// Describes a column.
 #[must_use]
@@ -96,7 +98,7 @@ impl<A: Aggregate, R: ReadModel<Key = A::Id>> KeyedBy<A> for R {
 
 /// Describes a function of a projection that takes event `E` of aggregate `A`.
 #[must_use]
-pub const fn projection_handler<E: EventOf<A>, A: Aggregate>(
+pub const fn projection_handler<E: EventOfSome<A>, A: Aggregate>(
     name: &'static str,
     mode: HandlerMode,
     by_stream: bool,
@@ -107,7 +109,7 @@ pub const fn projection_handler<E: EventOf<A>, A: Aggregate>(
 }
 
 /// The key of the row that belongs to an event's stream.
-pub fn by_stream<R: KeyedBy<A>, E: EventOf<A>, A: Aggregate>(event: &Recorded<E>) -> R::Key {
+pub fn by_stream<R: KeyedBy<A>, E: EventOfSome<A>, A: Aggregate>(event: &Recorded<E>) -> R::Key {
     R::key_of_id(event.id_of::<A>())
 }
 
@@ -116,7 +118,9 @@ pub fn by_stream<R: KeyedBy<A>, E: EventOf<A>, A: Aggregate>(event: &Recorded<E>
 /// # Errors
 ///
 /// [`ProjectionFailure`] where one of both is not so.
-pub fn decode_event<E: EventOf<A>, A: Aggregate>(event: &Recorded<AnyEvent>) -> Result<Recorded<E>, ProjectionFailure> {
+pub fn decode_event<E: EventOfSome<A>, A: Aggregate>(
+    event: &Recorded<AnyEvent>,
+) -> Result<Recorded<E>, ProjectionFailure> {
     event.try_id_of::<A>()?;
     Ok(event.decode::<E>()?)
 }
@@ -126,7 +130,7 @@ pub fn decode_event<E: EventOf<A>, A: Aggregate>(event: &Recorded<AnyEvent>) -> 
 /// # Errors
 ///
 /// As [`decode_event`].
-pub fn decode_events<E: EventOf<A>, A: Aggregate>(
+pub fn decode_events<E: EventOfSome<A>, A: Aggregate>(
     events: &[Recorded<AnyEvent>],
 ) -> Result<Vec<Recorded<E>>, ProjectionFailure> {
     events.iter().map(decode_event::<E, A>).collect()
@@ -150,7 +154,7 @@ fn key_text<R: ReadModel>(tenant: &str, key: &R::Key) -> String {
 /// # Errors
 ///
 /// [`ProjectionFailure`] where the event does not decode.
-pub fn insert_row<R: ReadModel, E: EventOf<A>, A: Aggregate>(
+pub fn insert_row<R: ReadModel, E: EventOfSome<A>, A: Aggregate>(
     event: &Recorded<AnyEvent>,
     handler: &'static str,
     key: fn(&Recorded<E>) -> R::Key,
@@ -174,7 +178,7 @@ pub fn insert_row<R: ReadModel, E: EventOf<A>, A: Aggregate>(
 /// # Errors
 ///
 /// [`ProjectionFailure`] where the event does not decode.
-pub fn change_row<R: ReadModel, E: EventOf<A>, A: Aggregate>(
+pub fn change_row<R: ReadModel, E: EventOfSome<A>, A: Aggregate>(
     event: &Recorded<AnyEvent>,
     handler: &'static str,
     key: fn(&Recorded<E>) -> R::Key,
@@ -201,7 +205,7 @@ pub fn change_row<R: ReadModel, E: EventOf<A>, A: Aggregate>(
 /// # Errors
 ///
 /// [`ProjectionFailure`] where the event does not decode.
-pub fn delete_row<R: ReadModel, E: EventOf<A>, A: Aggregate>(
+pub fn delete_row<R: ReadModel, E: EventOfSome<A>, A: Aggregate>(
     event: &Recorded<AnyEvent>,
     handler: &'static str,
     key: fn(&Recorded<E>) -> R::Key,
@@ -219,7 +223,7 @@ pub fn delete_row<R: ReadModel, E: EventOf<A>, A: Aggregate>(
 /// # Errors
 ///
 /// [`ProjectionFailure`] where the event does not decode.
-pub fn fold_row<R: ReadModel, E: EventOf<A>, A: Aggregate>(
+pub fn fold_row<R: ReadModel, E: EventOfSome<A>, A: Aggregate>(
     event: &Recorded<AnyEvent>,
     _handler: &'static str,
     key: fn(&Recorded<E>) -> R::Key,

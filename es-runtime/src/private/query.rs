@@ -1,10 +1,11 @@
 //! Queries and their handlers.
 
+use std::future::Future;
+
 use serde::Serialize;
 
-use crate::app::query_route::QueryRoutes;
 use crate::handler::DependencyDescriptor;
-use crate::query::{AnswersOn, Query, QueryArg, QueryRejection};
+use crate::query::{AnswersOn, Query, QueryArg, QueryFault, QueryRejection, QueryScope};
 use crate::store::{MemoryStore, Store};
 
 /// What a query may answer with.
@@ -69,6 +70,26 @@ pub fn answered_query<Q: AnsweredWith<A::Output>, A: Answered>(
 /// A query whose handler takes a connection, and so runs on one store.
 pub trait BoundQuery {}
 
+/// Gets hold of a parameter.
+///
+/// # Errors
+///
+/// [`QueryFault`] where it cannot be had.
+pub fn hold<'a, T: QueryArg<'a, S>, S: Store>(
+    scope: &QueryScope<S>,
+) -> impl Future<Output = Result<T::Held, QueryFault>> + Send {
+    T::hold(scope)
+}
+
+/// Lends a parameter.
+///
+/// # Errors
+///
+/// [`QueryFault`] where it is gone meanwhile.
+pub fn lend<'a, T: QueryArg<'a, S>, S: Store>(held: &'a mut T::Held) -> Result<T, QueryFault> {
+    T::lend(held)
+}
+
 /// Asks about a parameter of a query handler.
 pub struct Asks<T, S>(std::marker::PhantomData<(T, S)>);
 impl<T: QueryArg<'static, S>, S: Store> Asks<T, S> {
@@ -87,14 +108,6 @@ impl<Q: AnswersOn<MemoryStore>> Asked<Q> {
 impl<Q: BoundQuery> Asked<Q> {
     pub const HAS_A_BOUND_HANDLER: bool = true;
 }
-impl<Q: Query<Output: Serialize>> Asked<Q> {
-    pub fn route<S: Store>(routes: &mut QueryRoutes<S>)
-    where
-        Q: AnswersOn<S>,
-    {
-        routes.query::<Q>();
-    }
-}
 
 /// The answers where a bound does not hold.
 pub trait FallbackOfQuery {
@@ -103,7 +116,6 @@ pub trait FallbackOfQuery {
     const IS_A_QUERY: bool = false;
     const HAS_A_HANDLER: bool = false;
     const HAS_A_BOUND_HANDLER: bool = false;
-    fn route<S: Store>(_: &mut QueryRoutes<S>) {}
 }
 impl<T, S> FallbackOfQuery for Asks<T, S> {}
 impl<Q> FallbackOfQuery for Asked<Q> {}

@@ -57,8 +57,7 @@ impl<'a> Digits<'a> {
     fn of(text: &'a str) -> Option<Self> {
         let (negative, text) = match text.as_bytes() {
             [b'-', rest @ ..] => (true, rest),
-            [b'+', rest @ ..] => (false, rest),
-            rest => (false, rest),
+            [b'+', rest @ ..] | rest => (false, rest),
         };
         let point = text.iter().position(|byte| *byte == b'.');
         let (whole, fraction) = match point {

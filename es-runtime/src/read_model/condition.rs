@@ -29,6 +29,7 @@ impl<R> fmt::Debug for OrderOf<R> {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "so that a literal's type is inferred: `.eq(5)`")]
 impl<R, T, I: IsIndexed> ColumnOf<R, T, I> {
     /// The value equals this one. `None` finds rows without a value.
     #[must_use]

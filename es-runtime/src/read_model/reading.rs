@@ -58,7 +58,6 @@ impl<R: ReadModel> Table<R> {
     }
 
     /// Begins to select rows.
-    #[must_use]
     pub fn query(&self) -> TableQuery<'_, R> {
         TableQuery::new(self)
     }

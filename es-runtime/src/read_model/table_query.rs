@@ -65,6 +65,7 @@ impl<'t, R: ReadModel> TableQuery<'t, R> {
     }
 
     /// Orders by a column, behind those that were given before. Without any, the order is that of the key.
+    #[expect(clippy::needless_pass_by_value, reason = "it is made for this call")]
     pub fn order_by(mut self, order: OrderOf<R>) -> Self {
         self.selection.order.push(order.order);
         self

@@ -108,7 +108,7 @@ fn version(table: &'static TableDescriptor, version: u32) -> Resolved {
 
 fn row(number: u128, owner: &str, cents: i64, branch: Option<&str>) -> AccountBalance {
     let (owner, branch) = (owner.to_owned(), branch.map(str::to_owned));
-    AccountBalance { account: Uuid::from_u128(number), owner, cents, active: number % 2 == 0, branch }
+    AccountBalance { account: Uuid::from_u128(number), owner, cents, active: number.is_multiple_of(2), branch }
 }
 
 fn rows() -> Vec<AccountBalance> {

@@ -18,6 +18,10 @@ use crate::read_model::{RowKey, Selection, TableRef, Value, WriteSet};
 /// Reads the rows of read models.
 pub trait RowStore: Send + Sync + 'static {
     /// Reads rows by their keys: one answer a key, in their order; the values of the table's columns, or `None`.
+    ///
+    /// # Errors
+    ///
+    /// Here and below: [`StoreError::Gone`] where the table is not there.
     fn rows(
         &self,
         table: TableRef,
@@ -347,7 +351,11 @@ pub trait CheckpointStore: Send + Sync + 'static {
     fn checkpoints(&self, name: &str, version: u32)
     -> impl Future<Output = Result<Vec<Checkpoint>, StoreError>> + Send;
 
-    /// Sets whether the partitions of a version may run.
+    /// Sets whether the partitions of a version may run; all of them, or one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Gone`] where the version or the partition is not known.
     fn set_status(
         &self,
         name: &str,
@@ -357,6 +365,13 @@ pub trait CheckpointStore: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Moves all checkpoints of a version to a position, and raises the epochs so that workers under way are fenced off. Its letters are gone.
+    /// A position behind the head stands for the head: no checkpoint is ahead of an event that comes later.
+    ///
+    /// Where it goes back, what commits have folded is folded again, as everything behind the position is.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Gone`] where the version is not known.
     fn rewind(
         &self,
         name: &str,

@@ -148,6 +148,7 @@ fn folded(marked: &Marked, this: &Type, diagnostics: &mut Diagnostics) -> Shape 
         (Shape::Changes, Some(ty)) if !matches!(ty, Type::Tuple(tuple) if tuple.elems.is_empty()) => {
             diagnostics.error(ty, texts::change_returns_nothing());
         }
+        (Shape::Deletes, _) if marked.delete.is_none() && !marked.sound => {}
         (Shape::Deletes, _) if marked.delete.is_none() => {
             let receiver = function.receiver();
             diagnostics.error(receiver, texts::shared_self_without_delete());
@@ -196,13 +197,17 @@ pub(crate) fn parameters(marked: &Marked, style: Style, this: &Type, diagnostics
             other_parameter(ty, style, &known, diagnostics);
         }
     }
-    if style == Style::External && marked.mode.is_sync() && diagnostics.count() == before {
+    if style == Style::External && diagnostics.count() == before {
         let dependency = known.iter().find_map(|known| match known {
             Parameter::Dependency(ty) => Some(ty),
             _ => None,
         });
-        if let Some(ty) = dependency {
-            diagnostics.error(ty, texts::sync_takes_a_dependency(&types::text(ty)));
+        match dependency {
+            None => diagnostics.error(&function.sig.ident, texts::waits_for_nothing()),
+            Some(ty) if marked.mode.is_sync() => {
+                diagnostics.error(ty, texts::sync_takes_a_dependency(&types::text(ty)));
+            }
+            Some(_) => {}
         }
     }
     known

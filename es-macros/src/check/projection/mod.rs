@@ -65,12 +65,17 @@ pub(crate) fn sync(priority: Option<&Whole>, timeout: Option<&Duration>, diagnos
 /// One block writes in one way: what one function does in the transaction, another cannot do outside of it.
 pub(crate) fn style(functions: &[Marked], this: &Type, diagnostics: &mut Diagnostics) -> Style {
     let mut styles = functions.iter().filter_map(|marked| Some((marked, style_of(&marked.function, this)?)));
-    let Some((first, style)) = styles.next() else { return Style::Folded };
+    let Some((first, style)) = styles.next() else { return Style::External };
     for (marked, other) in styles.filter(|(_, other)| *other != style) {
         let (one, two) = (&first.function.sig.ident, &marked.function.sig.ident);
         diagnostics.error(two, texts::two_styles(one, style, two, other));
     }
     style
+}
+
+/// Tells whether a function writes in its block's way; where it does not, that is all there is to say about it.
+pub(crate) fn fits(marked: &Marked, style: Style, this: &Type) -> bool {
+    style_of(&marked.function, this).is_none_or(|own| own == style)
 }
 
 /// The style that a function's signature shows, if it does.

@@ -55,12 +55,6 @@ pub(crate) fn mark_takes_nothing(name: &str) -> Text {
     Text::new(format!("`#[{name}]` takes no options")).help(format!("write `#[{name}]` alone"))
 }
 
-pub(crate) fn no_column(ty: &str) -> Text {
-    Text::new(format!("`{ty}` cannot be a column"))
-        .help("store it as JSON: put `#[json]` on the field, with `Serialize` and `Deserialize` for its type")
-        .note("columns are numbers, `bool`, `String`, `Uuid`, `DateTime<Utc>`, `NaiveDate`, `Option` of these, and ids: types with `Display`, `FromStr`, `Debug`, `Clone`, `Eq` and `Hash`")
-}
-
 pub(crate) fn key_of_json() -> Text {
     Text::new("a key cannot be stored as JSON")
         .note("one value has many forms as JSON, and a key is compared by its form")
@@ -91,13 +85,11 @@ pub(crate) fn option_of_the_sibling(word: Word, owner: Word, name: &str) -> Opti
     let text = Text::new(format!("`{name}` has no meaning for `{word}`"));
     match (word, owner) {
         (Word::AsyncProjection, Word::SyncProjection) => {
-            let text = text.note("it runs behind the log, where nobody waits for it");
-            Some(match name {
-                "timeout" => {
-                    text.help("an asynchronous function is tried again: `retry = 3`; or use `#[sync_projection]`")
-                }
-                _ => text.help("remove it; or use `#[sync_projection]`"),
-            })
+            let text = text.help(match name {
+                "timeout" => "an asynchronous function is tried again: `retry = 3`; or use `#[sync_projection]`",
+                _ => "remove it; or use `#[sync_projection]`",
+            });
+            Some(text.note("it runs behind the log, where nobody waits for it"))
         }
         (Word::SyncProjection, Word::AsyncProjection) => Some(
             text.help("remove it; or use `#[async_projection]`")
@@ -324,6 +316,12 @@ pub(crate) fn projection_async(name: &str) -> Text {
         .note("it waits for its store")
 }
 
+pub(crate) fn waits_for_nothing() -> Text {
+    Text::new("this projection function has nothing to write to").help(
+        "take `&mut SqliteConnection`, or `Dep<T>` for a view that lives elsewhere; on a read model, remove `async`",
+    )
+}
+
 pub(crate) fn projection_takes_self() -> Text {
     Text::new("a projection function takes `&self`").help("add `&self` as the first parameter")
 }
@@ -418,6 +416,16 @@ pub(crate) fn query_handler_returns() -> Text {
 pub(crate) fn query_handler_takes_a_query() -> Text {
     Text::new("a query handler takes its query first")
         .help("write `async fn name(query: Query, rows: &Table<Row>) -> Result<Output, Error>`")
+}
+
+pub(crate) fn query_cannot_take(ty: &str) -> Text {
+    Text::new(format!("a query handler cannot take `{ty}`"))
+        .help("it takes `&Table<Row>`, `Dep<T>` and a read-only connection of its store")
+        .note("a query has no side effects: it gets no command bus and no event store")
+}
+
+pub(crate) fn table_is_lent(table: &str) -> Text {
+    Text::new("a query handler takes its tables by shared reference").help(format!("write `&{table}`"))
 }
 
 pub(crate) fn query_by_value(query: &str) -> Text {

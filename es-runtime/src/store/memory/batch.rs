@@ -27,7 +27,9 @@ impl Tables {
             if let Some(position) = settles {
                 partition.settle(position);
             }
-            letters.into_iter().for_each(|letter| partition.put_aside(letter));
+            for letter in letters {
+                partition.put_aside(letter);
+            }
             if let Some(to) = to {
                 partition.position = to.get();
             }

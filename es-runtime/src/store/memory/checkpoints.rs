@@ -100,10 +100,13 @@ impl CheckpointStore for MemoryStore {
     ) -> Result<(), StoreError> {
         let mut tables = self.0.tables.write();
         tables.open()?;
-        let rows = tables.version_row_mut(name, version).into_iter().flat_map(|row| &mut row.partitions);
-        for (_, row) in (0..).zip(rows).filter(|(number, _)| partition.is_none_or(|partition| partition == *number)) {
-            row.status = status.clone();
-        }
+        let rows = &mut tables.known_row_mut(name, version)?.partitions;
+        let Some(number) = partition else {
+            rows.iter_mut().for_each(|row| row.status = status.clone());
+            return Ok(());
+        };
+        let gone = || StoreError::Gone { what: format!("partition {number} of projection `{name}` version {version}") };
+        rows.get_mut(number as usize).ok_or_else(gone)?.status = status;
         Ok(())
     }
 
@@ -111,9 +114,7 @@ impl CheckpointStore for MemoryStore {
         let mut tables = self.0.tables.write();
         // Nobody has seen what is behind the head.
         let to = to.min(tables.open()?.head());
-        if let Some(row) = tables.version_row_mut(name, version) {
-            row.restart(to);
-        }
+        tables.known_row_mut(name, version)?.restart(to);
         Ok(())
     }
 

@@ -30,8 +30,8 @@ fn one_by_one<'a>(
     let mut changes: FxHashMap<RowKey, RowChange> = FxHashMap::default();
     for (index, event) in events.enumerate() {
         apply(&mut *session, table, event).map_err(|failure| (index, failure))?;
-        let changed = session.changes().map_err(|error: ColumnError| (index, error.into()))?;
-        changes.extend(changed.into_iter().map(|change| (change.key.clone(), change)));
+        let touched = session.changes().map_err(|error: ColumnError| (index, error.into()))?;
+        changes.extend(touched.into_iter().map(|change| (change.key.clone(), change)));
     }
     Ok(changes.into_values().collect())
 }

@@ -93,6 +93,11 @@ impl Tables {
         self.projections.get_mut(name)?.get_mut(&version)
     }
 
+    pub(super) fn known_row_mut(&mut self, name: &str, version: u32) -> Result<&mut VersionRow, StoreError> {
+        let gone = || StoreError::Gone { what: format!("version {version} of projection `{name}`") };
+        self.version_row_mut(name, version).ok_or_else(gone)
+    }
+
     pub(super) fn active(&self, name: &str) -> Option<u32> {
         let mut versions = self.projections.get(name)?.iter();
         versions.find(|(_, row)| row.state == VersionState::Active).map(|(version, _)| *version)
@@ -130,9 +135,7 @@ impl Tables {
     fn reset(&mut self, projection: &'static ProjectionDescriptor) -> Result<(), StoreError> {
         self.open()?;
         let (name, version) = (projection.name, projection.version);
-        let Some(row) = self.version_row_mut(name, version) else {
-            return Err(StoreError::Gone { what: format!("version {version} of projection `{name}`") });
-        };
+        let row = self.known_row_mut(name, version)?;
         row.restart(GlobalPosition::START);
         row.watermarks.clear();
         row.state = VersionState::Building;

@@ -14,6 +14,7 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments as _, AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
 use super::plan::{ClaimKey, Plan, State};
+use super::script::Script;
 use crate::event::Metadata;
 use crate::store::NewCommit;
 
@@ -56,6 +57,8 @@ pub(super) enum Wrap {
     Whole,
     /// `BEGIN IMMEDIATE` was sent before.
     Begun,
+    /// As [`Begun`](Self::Begun), and the commit is sent later.
+    Open,
 }
 
 /// A group, ready to be sent.
@@ -87,7 +90,7 @@ impl Texts {
             for part in parts {
                 text.push_str(Self::PARTS[*part]);
             }
-            if !alone {
+            if !alone && *wrap != Wrap::Open {
                 text.push_str("COMMIT;");
             }
             text.into()
@@ -124,9 +127,28 @@ impl Texts {
         }
         let begins = usize::from(wrap == Wrap::Whole && parts.len() > 1);
         let events_at = parts.iter().position(|part| *part == 1).map(|at| at + begins);
-        let commits_itself = wrap == Wrap::Whole && parts.len() == 1;
+        let commits_itself = wrap == Wrap::Open || (wrap == Wrap::Whole && parts.len() == 1);
         let statements = parts.len() + begins + usize::from(!commits_itself);
         Request { sql: AssertSqlSafe(self.get(wrap, parts)).into_sql_str(), arguments, events_at, statements }
+    }
+
+    /// As [`request`](Self::request) for a transaction that was begun, with further statements behind the group's own.
+    pub(super) fn request_with(
+        &mut self,
+        wrap: Wrap,
+        plan: &Plan,
+        state: &State,
+        commits: &[&NewCommit],
+        more: impl FnOnce(&mut Script),
+    ) -> Request {
+        let Request { sql, arguments, events_at, statements } = self.request(Wrap::Open, plan, state, commits);
+        let mut script = Script::resume(sql.as_str(), arguments, statements);
+        more(&mut script);
+        if wrap != Wrap::Open {
+            script.add("COMMIT");
+        }
+        let (sql, arguments, statements) = script.into_parts();
+        Request { sql: AssertSqlSafe(sql).into_sql_str(), arguments, events_at, statements }
     }
 }
 

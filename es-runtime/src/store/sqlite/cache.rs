@@ -59,6 +59,10 @@ impl StreamCache {
     /// On trust goes only what constraints can refute: a version in a stream, a new stream, a new key of the ledger or of a
     /// set of claims. So every refusal, every confirmation and every key touched twice asks the database.
     pub(super) fn trusted_state(&mut self, commits: &[&NewCommit]) -> Option<State> {
+        // What they fold has to be read under the write lock.
+        if commits.iter().any(|commit| commit.projections.is_some()) {
+            return None;
+        }
         if self.careful > 0 {
             self.careful -= 1;
             return None;

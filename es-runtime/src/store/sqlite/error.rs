@@ -45,6 +45,37 @@ pub(super) fn fault(error: &sqlx::Error) -> Fault {
     }
 }
 
+/// Why something could not be done on a connection.
+#[derive(Debug)]
+pub(super) enum DbError {
+    /// The database failed.
+    Database(sqlx::Error),
+    /// Something else is wrong, in the store's words: a row is not what this program wrote.
+    Store(StoreError),
+}
+
+impl From<sqlx::Error> for DbError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<StoreError> for DbError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl DbError {
+    /// Puts it in the store's words.
+    pub(super) fn explain(self, doing: &str, waited: Duration) -> StoreError {
+        match self {
+            Self::Database(error) => store_error(error, doing, waited),
+            Self::Store(error) => error,
+        }
+    }
+}
+
 /// Puts a database error in the store's words. `doing` says what was tried, `waited` how long the busy timeout is.
 pub(super) fn store_error(error: sqlx::Error, doing: &str, waited: Duration) -> StoreError {
     match fault(&error) {
@@ -54,10 +85,16 @@ pub(super) fn store_error(error: sqlx::Error, doing: &str, waited: Duration) -> 
         Fault::Damaged => {
             StoreError::Damaged { place: format!("the database file, {doing}"), reason: error.to_string() }
         }
+        Fault::Other if is_gone(&error) => StoreError::Gone { what: error.to_string() },
         Fault::Constraint | Fault::TooBig | Fault::Io | Fault::Other => {
             StoreError::Unavailable { reason: format!("{doing}: {error}"), source: Some(Arc::new(error)) }
         }
     }
+}
+
+/// A version's table that was dropped; SQLite has no code of its own for that.
+fn is_gone(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.message().starts_with("no such table: "))
 }
 
 /// Builds the error for a row that cannot be what this program wrote.

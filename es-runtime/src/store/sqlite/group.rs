@@ -4,10 +4,12 @@ use sqlx::sqlite::SqliteConnection;
 use tokio::sync::MutexGuard;
 
 use super::append::Wrap;
-use super::error::{Fault, disconnected, fault, store_error};
-use super::lookup::{LookupError, look_up};
+use super::error::{DbError, Fault, disconnected, fault, store_error};
+use super::lookup::look_up;
 use super::outcome::{SendError, send};
 use super::plan::{Fate, Plan, State};
+use super::sync::Syncs;
+use super::sync_connected::is_connected;
 use super::writer::Writer;
 use crate::event::{GlobalPosition, Version};
 use crate::store::{AppendError, Committed, LedgerRecord, NewCommit, StoreError, TicketSender};
@@ -20,11 +22,11 @@ pub(super) struct Pending {
 }
 
 /// A group that went through.
-struct Done {
-    fates: Vec<Fate>,
+pub(super) struct Done {
+    pub(super) fates: Vec<Fate>,
     /// The position of the group's first event, if it has events.
-    first: Option<u64>,
-    events: usize,
+    pub(super) first: Option<u64>,
+    pub(super) events: usize,
 }
 
 /// A group that did not go through.
@@ -36,8 +38,32 @@ pub(super) enum Failed {
 }
 
 impl Writer {
-    /// Stores a group and answers its tickets.
+    /// Stores a group and answers its tickets. A commit that shares no transaction with others is stored between those before it and those
+    /// behind it.
     pub(super) async fn store(&mut self, group: Vec<Pending>) {
+        if !group.iter().any(|pending| is_connected(&pending.commit)) {
+            return self.store_group(group).await;
+        }
+        let mut before = Vec::new();
+        for pending in group {
+            if !is_connected(&pending.commit) {
+                before.push(pending);
+                continue;
+            }
+            if !before.is_empty() {
+                self.store_group(std::mem::take(&mut before)).await;
+            }
+            match self.attempt_connected(&pending.commit).await {
+                Ok(done) => self.answer(vec![pending], &done),
+                Err(failed) => refuse(vec![pending], &failed),
+            }
+        }
+        if !before.is_empty() {
+            self.store_group(before).await;
+        }
+    }
+
+    async fn store_group(&mut self, group: Vec<Pending>) {
         let commits: Vec<&NewCommit> = group.iter().map(|pending| &pending.commit).collect();
         match self.attempt(&commits).await {
             Ok(done) => self.answer(group, &done),
@@ -85,7 +111,7 @@ impl Writer {
     ) -> Result<Option<Done>, Failed> {
         let Some(mut state) = self.cache.trusted_state(commits) else { return Ok(None) };
         let plan = Plan::decide(&mut state, commits.iter().copied());
-        match self.write(slot, Wrap::Whole, plan, &state, commits).await {
+        match self.write(slot, Wrap::Whole, plan, &state, commits, None).await {
             Ok(done) => {
                 self.cache.confirm();
                 Ok(Some(done))
@@ -108,22 +134,25 @@ impl Writer {
         // Confirmations alone need no lock: the version they are given was true at the time of the read.
         let begin = commits.iter().any(|commit| !commit.events.is_empty() || commit.ledger.is_some());
         let connection = self.ensure_connected(slot).await.map_err(together)?;
-        let mut state = match look_up(connection, commits, begin).await {
-            Ok(state) => state,
-            Err(LookupError::Database(error)) => {
+        let (mut state, mut syncs) = match read(connection, commits, begin).await {
+            Ok(read) => read,
+            Err(DbError::Database(error)) => {
                 self.end_transaction(slot, &error).await;
                 return Err(self.failed(error, "reading what a commit touches"));
             }
-            Err(LookupError::Store(error)) => {
+            Err(DbError::Store(error)) => {
                 self.roll_back(slot).await;
                 return Err(Failed::Separable(error));
             }
         };
-        let plan = Plan::decide(&mut state, commits.iter().copied());
+        let plan = match &mut syncs {
+            Some(syncs) => Plan::decide_at(syncs, &mut state, commits.iter().copied()),
+            None => Plan::decide(&mut state, commits.iter().copied()),
+        };
         if plan.writes.is_empty() && begin {
             self.roll_back(slot).await;
         }
-        self.write(slot, Wrap::Begun, plan, &state, commits).await
+        self.write(slot, Wrap::Begun, plan, &state, commits, syncs).await
     }
 
     /// Writes what a plan says and commits it. Afterwards no transaction is open.
@@ -134,12 +163,21 @@ impl Writer {
         plan: Plan,
         state: &State,
         commits: &[&NewCommit],
+        syncs: Option<Syncs>,
     ) -> Result<Done, Failed> {
         let mut first = None;
         if !plan.writes.is_empty() {
-            let request = self.texts.request(wrap, &plan, state, commits);
+            let request = match &syncs {
+                Some(syncs) => {
+                    crate::fail_point::reached("append.folded");
+                    self.texts.request_with(wrap, &plan, state, commits, |more| syncs.write(more, state))
+                }
+                None => self.texts.request(wrap, &plan, state, commits),
+            };
             let connection = self.ensure_connected(slot).await.map_err(together)?;
-            first = match send(connection, request, plan.writes.events.len()).await {
+            let sent = send(connection, request, plan.writes.events.len()).await;
+            crate::fail_point::reached("append.stored");
+            first = match sent {
                 Ok(first) => first,
                 Err(SendError { error, at_commit }) => {
                     self.end_transaction(slot, &error).await;
@@ -201,6 +239,21 @@ impl Writer {
             pending.ticket.answer(answer);
         }
     }
+}
+
+/// Reads, and keeps the write lock where it was asked for, what commits and their synchronous projections stand on.
+pub(super) async fn read(
+    connection: &mut SqliteConnection,
+    commits: &[&NewCommit],
+    begin: bool,
+) -> Result<(State, Option<Syncs>), DbError> {
+    let Some(mut syncs) = Syncs::of(commits) else {
+        return Ok((look_up(connection, commits, begin, None).await?, None));
+    };
+    let mut question = syncs.question();
+    let state = look_up(connection, commits, begin, Some(&mut question)).await?;
+    syncs.load(connection, question, commits).await?;
+    Ok((state, Some(syncs)))
 }
 
 fn together(error: StoreError) -> Failed {

@@ -9,10 +9,13 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{Arguments as _, AssertSqlSafe, Either, Executor as _, Row as _, SqlSafeStr as _};
 
 use super::append::{json_rows, quote};
+use super::error::DbError;
 use super::ledger::{RECORD_COLUMNS, record_of_row};
+use super::pending::Question;
 use super::plan::{ClaimKey, Entry, Known, State, claim_key};
+use super::script::Script;
 use crate::event::StreamId;
-use crate::store::{NewCommit, StoreError};
+use crate::store::NewCommit;
 
 /// Arguments: index `[tenant, category, key]`. Gives the row's place in the index, the stream's number and its version.
 const STREAMS: &str = "SELECT e.key, s.stream_no, \
@@ -26,27 +29,14 @@ const LAST_STREAM: &str = "SELECT coalesce(max(stream_no), 0) FROM streams;\n";
 const CLAIMS: &str = "SELECT e.key, c.stream_no FROM json_each(?) AS e CROSS JOIN claims AS c \
     ON c.tenant = e.value->>0 AND c.set_name = e.value->>1 AND c.key = e.value->>2;\n";
 
-/// What was found, or why it was not.
-pub(super) enum LookupError {
-    /// The database failed.
-    Database(sqlx::Error),
-    /// A row is not what this program wrote.
-    Store(StoreError),
-}
-
-impl From<sqlx::Error> for LookupError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
 /// Reads the state of everything that the commits touch, in one message to the connection. With `begin`, it takes the write
-/// lock first and leaves the transaction open; what is read then holds until it ends.
+/// lock first and leaves the transaction open; what is read then holds until it ends. `more` is what else is asked.
 pub(super) async fn look_up(
     connection: &mut SqliteConnection,
     commits: &[&NewCommit],
     begin: bool,
-) -> Result<State, LookupError> {
+    mut more: Option<&mut Question>,
+) -> Result<State, DbError> {
     let streams = distinct(commits.iter().map(|commit| &commit.stream));
     let claims = distinct(
         commits.iter().flat_map(|commit| commit.claims.iter().map(|claim| claim_key(commit.stream.tenant(), claim))),
@@ -82,6 +72,11 @@ pub(super) async fn look_up(
         (true, false) => &[Part::Last, Part::Streams, Part::Ledger],
         (false, false) => &[Part::Last, Part::Streams, Part::Claims, Part::Ledger],
     };
+    if let Some(more) = &more {
+        let mut script = Script::resume(&sql, arguments, 0);
+        more.add(&mut script);
+        (sql, arguments, _) = script.into_parts();
+    }
     let mut done = 0;
     let query = sqlx::query_with(AssertSqlSafe(Arc::<str>::from(sql)).into_sql_str(), arguments);
     let mut results = connection.fetch_many(query);
@@ -98,8 +93,11 @@ pub(super) async fn look_up(
                 Some(Part::Claims) => {
                     state.claims.insert(ClaimKey::clone(at(&claims, &row, 0)?), row.try_get(1)?);
                 }
+                None if let Some(more) = &mut more => {
+                    more.take((done - usize::from(begin)).saturating_sub(order.len()), &row)?;
+                }
                 Some(Part::Ledger) | None => {
-                    let record = record_of_row(&row).map_err(LookupError::Store)?;
+                    let record = record_of_row(&row).map_err(DbError::Store)?;
                     let key = at(&keys, &row, row.len() - 1)?.clone();
                     state.ledger.insert(key, Entry::Stored(Box::new(record)));
                 }
@@ -118,12 +116,12 @@ enum Part {
 }
 
 /// Keeps the first of each.
-fn distinct<T: std::hash::Hash + Eq + Clone>(items: impl Iterator<Item = T>) -> Vec<T> {
+pub(super) fn distinct<T: std::hash::Hash + Eq + Clone>(items: impl Iterator<Item = T>) -> Vec<T> {
     let mut seen = FxHashSet::default();
     items.filter(|item| seen.insert(item.clone())).collect()
 }
 
-fn texts(json: &mut String, parts: &[&str]) {
+pub(super) fn texts(json: &mut String, parts: &[&str]) {
     for (index, part) in parts.iter().enumerate() {
         if index > 0 {
             json.push(',');

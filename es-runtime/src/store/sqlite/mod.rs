@@ -10,27 +10,48 @@
 //! | `plan` | what becomes of each commit of a group, decided without the database |
 //! | `cache`, `lookup` | what a group is decided on: from memory on trust, or read under the write lock |
 //! | `append` | the statements of a group |
-//! | `readers`, `read`, `pages`, `page` | connections for reading; the log, many events in one row |
+//! | `readers`, `lend`, `read`, `pages`, `page` | connections for reading; the log, many events in one row |
 //! | `ledger`, `identity`, `snapshot` | the smaller tables |
+//! | `rows`, `select`, `value`, `table`, `decimal` | read models: their tables, rows in and out |
+//! | `registry`, `checkpoints`, `letters`, `leases` | projections and those who follow the log |
+//! | `sync`, `pending`, `sync_connected` | projections in the commits' own transaction |
+//! | `batch`, `fold`, `connected`, `job`, `script` | what followers write; everything else that is written; many statements in one message |
 //! | `error` | the database's errors in the store's words |
 
 mod append;
+mod batch;
 mod cache;
+mod checkpoints;
+mod connected;
+mod decimal;
 mod error;
+mod fold;
 mod group;
 mod identity;
+mod job;
+mod leases;
 mod ledger;
+mod lend;
+mod letters;
 mod lookup;
 mod open;
 mod options;
 mod outcome;
 mod page;
 mod pages;
+mod pending;
 mod plan;
 mod read;
-mod read_side;
 mod readers;
+mod registry;
+mod rows;
+mod script;
+mod select;
 mod snapshot;
+mod sync;
+mod sync_connected;
+mod table;
+mod value;
 mod writer;
 
 use std::fmt;
@@ -48,12 +69,13 @@ use super::{
     StoreError, StoredEvent,
 };
 use crate::event::{AnyEvent, GlobalPosition, Recorded, StreamId, Version};
-use error::store_error;
+use error::{DbError, store_error};
 use group::Pending;
 use open::Place;
 use readers::{Reader, Readers};
 use writer::{Forget, Identify, Work, Writer};
 
+pub use lend::ReadConnection;
 pub use options::{Durability, SqliteOptions};
 
 /// How often a follower looks for events of other processes.
@@ -92,6 +114,8 @@ struct Shared {
     head: Arc<watch::Sender<GlobalPosition>>,
     stream_names: Cache<i64, StreamId>,
     poll: Option<Duration>,
+    /// What shows others that the processes of this store live.
+    locks: leases::Locks,
     /// Changes no more once the writer has ended and its connection is closed.
     writing: watch::Receiver<()>,
 }
@@ -159,6 +183,7 @@ impl SqliteStore {
             stream_names: Cache::new(options.cached_streams),
             place: place.clone(),
             poll,
+            locks: leases::Locks::default(),
             writing,
         };
         let (queue, work) = mpsc::channel(options.queue);
@@ -192,6 +217,14 @@ impl SqliteStore {
         result.map_err(|error| {
             reader.discard();
             store_error(error, doing, self.busy_timeout())
+        })
+    }
+
+    /// As [`done`](Self::done), for reads that look closer at what they read.
+    fn answer<T>(&self, reader: Reader, result: Result<T, DbError>, doing: &str) -> Result<T, StoreError> {
+        result.map_err(|error| {
+            reader.discard();
+            error.explain(doing, self.busy_timeout())
         })
     }
 
@@ -257,6 +290,7 @@ impl EventStore for SqliteStore {
     }
 
     async fn close(&self) {
+        self.leave_all().await;
         let (closed, waiting) = oneshot::channel();
         if self.queue.send(Work::Close(closed)).await.is_ok() {
             // The readers first: the last connection moves the write-ahead log into the file, and only a writer can.
@@ -322,3 +356,6 @@ async fn position_of_head(connection: &mut sqlx::SqliteConnection) -> Result<Glo
         sqlx::query_scalar("SELECT coalesce(max(position), 0) FROM event_log").fetch_one(connection).await?;
     Ok(GlobalPosition::new(position.cast_unsigned()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _};
 use tokio::time::Instant;
 
+use super::decimal::{self, COLLATION};
 use super::error::{Fault, damaged, fault, store_error};
 use super::options::{Durability, SqliteOptions};
 use crate::store::StoreError;
@@ -15,8 +16,10 @@ use crate::store::StoreError;
 const PAGE_BYTES: u32 = 4_096;
 
 /// The file's tables, oldest first. What is published here is never changed.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "event log", include_str!("../../../migrations/sqlite/0001_event_log.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "event log", include_str!("../../../migrations/sqlite/0001_event_log.sql")),
+    (2, "read side", include_str!("../../../migrations/sqlite/0002_read_side.sql")),
+];
 
 /// The name of the table that remembers which migrations ran. Its own, so that a program may run migrations of its own.
 const MIGRATIONS_TABLE: &str = "_es_migrations";
@@ -65,6 +68,8 @@ impl Place {
             .busy_timeout(self.busy_timeout)
             // The log has no foreign keys: its writer assigns the numbers.
             .foreign_keys(false)
+            // Decimals are stored as they are written, and sort as the numbers that they are.
+            .collation(COLLATION, decimal::compare)
             .pragma("cache_size", format!("-{cache}"))
             .disable_statement_logging()
     }

@@ -149,7 +149,7 @@ async fn look_for(
 }
 
 /// Commits a transaction that changes nothing: the header's free field is written with the value it has.
-async fn overwrite(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+pub(super) async fn overwrite(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     let value: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
     connection.execute(AssertSqlSafe(format!("PRAGMA user_version = {value}"))).await?;
     Ok(())

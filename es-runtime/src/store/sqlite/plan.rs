@@ -110,12 +110,42 @@ pub(super) struct Plan {
     pub(super) writes: Writes,
 }
 
+/// Has a say in whether a commit is stored: the synchronous projections.
+pub(super) trait Gate {
+    /// Folds a commit that fits. `known` is its stream before it, `events` how many events of the group stand before its own.
+    fn admit(&mut self, commit: &NewCommit, known: Known, events: usize) -> Result<(), AppendError>;
+    /// Takes the last commit that was admitted back.
+    fn take_back(&mut self);
+    /// Keeps the last commit that was admitted.
+    fn keep(&mut self, commit: &NewCommit);
+}
+
+/// Lets everything through: where no synchronous projection is concerned.
+pub(super) struct Open;
+
+impl Gate for Open {
+    fn admit(&mut self, _: &NewCommit, _: Known, _: usize) -> Result<(), AppendError> {
+        Ok(())
+    }
+    fn take_back(&mut self) {}
+    fn keep(&mut self, _: &NewCommit) {}
+}
+
 impl Plan {
     /// Decides every commit of the group. Breaks the chain of each that fails, before it decides the next.
     pub(super) fn decide<'a>(state: &mut State, commits: impl IntoIterator<Item = &'a NewCommit>) -> Self {
+        Self::decide_at(&mut Open, state, commits)
+    }
+
+    /// As [`decide`](Self::decide), behind a gate.
+    pub(super) fn decide_at<'a>(
+        gate: &mut impl Gate,
+        state: &mut State,
+        commits: impl IntoIterator<Item = &'a NewCommit>,
+    ) -> Self {
         let mut plan = Self::default();
         for (index, commit) in commits.into_iter().enumerate() {
-            let fate = plan.fate(state, index, commit).unwrap_or_else(Fate::Refused);
+            let fate = plan.fate(gate, state, index, commit).unwrap_or_else(Fate::Refused);
             if !matches!(fate, Fate::Stored { .. }) {
                 commit.chain.break_off();
             }
@@ -124,7 +154,13 @@ impl Plan {
         plan
     }
 
-    fn fate(&mut self, state: &mut State, index: usize, commit: &NewCommit) -> Result<Fate, AppendError> {
+    fn fate(
+        &mut self,
+        gate: &mut impl Gate,
+        state: &mut State,
+        index: usize,
+        commit: &NewCommit,
+    ) -> Result<Fate, AppendError> {
         if commit.chain.is_broken() {
             return Err(AppendError::ChainBroken);
         }
@@ -151,7 +187,12 @@ impl Plan {
         }
         let number = known.map_or(state.last_stream + 1, |known| known.number);
         if !commit.events.is_empty() {
-            self.claim(state, commit, number)?;
+            gate.admit(commit, Known { number, version: actual }, self.writes.events.len())?;
+            if let Err(error) = self.claim(state, commit, number) {
+                gate.take_back();
+                return Err(error);
+            }
+            gate.keep(commit);
         }
         // Nothing can fail from here on.
         if known.is_none() {

@@ -31,6 +31,13 @@ const HISTORY: &str = concat!(
 const ALL: &str =
     concat!(full_columns!(), " FROM (SELECT * FROM event_log WHERE position > ? ORDER BY position LIMIT ?)");
 
+/// Arguments: positions, after, limit.
+const PICKED: &str = concat!(
+    full_columns!(),
+    " FROM (SELECT l.* FROM json_each(?) AS e CROSS JOIN event_log AS l ON l.position = e.value \
+     WHERE l.position > ? ORDER BY l.position LIMIT ?)"
+);
+
 impl SqliteStore {
     pub(super) async fn replay(
         &self,
@@ -87,12 +94,47 @@ impl SqliteStore {
     }
 
     pub(super) async fn log(&self, after: GlobalPosition, limit: usize) -> Result<Vec<Recorded<AnyEvent>>, StoreError> {
+        let arguments = |last, limit| numbers(&[last, limit]);
+        let mut versions: FxHashMap<i64, u64> = FxHashMap::default();
+        self.pages(ALL, after.get(), limit, arguments, |row, last, number, event| {
+            is_next(row, last, event.position().get())?;
+            match versions.insert(number, event.version().get()) {
+                Some(before) => follows(row, before, event.version().get()),
+                None => Ok(()),
+            }
+        })
+        .await
+    }
+
+    /// Reads single events by their positions.
+    pub(super) async fn picked(&self, positions: &[GlobalPosition]) -> Result<Vec<Recorded<AnyEvent>>, StoreError> {
+        let mut positions: Vec<_> = positions.iter().map(|position| position.get()).collect();
+        positions.sort_unstable();
+        positions.dedup();
+        let index = serde_json::to_string(&positions).unwrap_or_default();
+        let arguments = |last: i64, limit: i64| {
+            let mut arguments = SqliteArguments::default();
+            let added =
+                arguments.add(index.clone()).and_then(|()| arguments.add(last)).and_then(|()| arguments.add(limit));
+            encoded(arguments, added)
+        };
+        self.pages(PICKED, 0, positions.len(), arguments, |_, _, _, _| Ok(())).await
+    }
+
+    /// Reads events of the log, in the order of their positions. `check` is told a row's place, the position before it, and the number of
+    /// its stream.
+    async fn pages(
+        &self,
+        sql: &'static str,
+        after: u64,
+        limit: usize,
+        arguments: impl Fn(i64, i64) -> Result<SqliteArguments, StoreError>,
+        mut check: impl FnMut(usize, u64, i64, &Recorded<AnyEvent>) -> Result<(), Wrong>,
+    ) -> Result<Vec<Recorded<AnyEvent>>, StoreError> {
         let mut events: Vec<Recorded<AnyEvent>> = Vec::new();
         let mut pages = Pages::new(self, limit).await?;
-        let mut last = after.get();
-        let mut versions: FxHashMap<i64, u64> = FxHashMap::default();
-        while let Some(row) =
-            pages.next(ALL, |limit| numbers(&[i64::try_from(last).unwrap_or(i64::MAX), limit])).await?
+        let mut last = after;
+        while let Some(row) = pages.next(sql, |limit| arguments(i64::try_from(last).unwrap_or(i64::MAX), limit)).await?
         {
             let rest = pages.driver(Rest::read(&row))?;
             let names = pages.names(&rest).await?;
@@ -112,11 +154,7 @@ impl SqliteStore {
                     ));
                 };
                 let event = recorded(&page, &rest, row, stream, &mut metadata)
-                    .and_then(|event| is_next(row, last, event.position().get()).map(|()| event))
-                    .and_then(|event| match versions.insert(number, event.version().get()) {
-                        Some(before) => follows(row, before, event.version().get()).map(|()| event),
-                        None => Ok(event),
-                    })
+                    .and_then(|event| check(row, last, number, &event).map(|()| event))
                     .map_err(|wrong| place(&wrong, stream, page.versions.get(row).copied(), &rest))?;
                 last = event.position().get();
                 events.push(event);

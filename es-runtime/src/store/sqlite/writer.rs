@@ -9,9 +9,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::append::Texts;
+use super::batch::PendingBatch;
 use super::cache::StreamCache;
 use super::error::disconnected;
 use super::group::Pending;
+use super::job::Job;
 use super::open::Place;
 use super::options::{GroupLimits, SqliteOptions};
 use super::readers::SharedConnection;
@@ -19,12 +21,17 @@ use super::{identity, ledger};
 use crate::event::GlobalPosition;
 use crate::store::{ExternalId, NewCommit, StoreError};
 
+/// How many batches of projections share one transaction at most: commits wait meanwhile.
+const BATCHES_AT_ONCE: usize = 16;
+
 /// What the writer is asked to do.
 #[derive(Debug)]
 pub(super) enum Work {
     Commit(Pending),
     Identify(Identify),
     Forget(Forget),
+    Batch(PendingBatch),
+    Job(Box<dyn Job>),
     Close(oneshot::Sender<()>),
 }
 
@@ -63,6 +70,8 @@ struct Turn {
     events: usize,
     bytes: usize,
     identities: Vec<Identify>,
+    batches: Vec<PendingBatch>,
+    jobs: Vec<Box<dyn Job>>,
     closing: Vec<oneshot::Sender<()>>,
 }
 
@@ -76,6 +85,8 @@ impl Turn {
             }
             Work::Identify(identify) => self.identities.push(identify),
             Work::Forget(forget) => forgetting.push(forget),
+            Work::Batch(batch) => self.batches.push(batch),
+            Work::Job(job) => self.jobs.push(job),
             Work::Close(closed) => self.closing.push(closed),
         }
     }
@@ -135,6 +146,12 @@ impl Writer {
             if !turn.identities.is_empty() {
                 self.identify(turn.identities).await;
             }
+            if !turn.batches.is_empty() {
+                self.project(turn.batches).await;
+            }
+            for job in turn.jobs {
+                self.run_job(job).await;
+            }
             if let Some(forget) = forgetting.pop() {
                 forgetting.extend(self.forget(forget).await);
             }
@@ -155,7 +172,7 @@ impl Writer {
     async fn fill(&mut self, turn: &mut Turn, forgetting: &mut Vec<Forget>, target: usize) -> Option<Work> {
         let mut until = None;
         loop {
-            while turn.commits.len() < self.limits.commits {
+            while turn.commits.len() < self.limits.commits && turn.batches.len() < BATCHES_AT_ONCE {
                 let Ok(work) = self.queue.try_recv() else { break };
                 if let Work::Commit(pending) = &work
                     && !self.fits(turn, &pending.commit)
@@ -164,7 +181,8 @@ impl Writer {
                 }
                 turn.take(work, forgetting);
             }
-            if turn.commits.len() >= target.min(self.limits.commits) || self.queue.is_closed() {
+            let full = turn.commits.len() >= target.min(self.limits.commits) || turn.batches.len() >= BATCHES_AT_ONCE;
+            if full || self.queue.is_closed() {
                 return None;
             }
             // Those who were answered a moment ago are about to ask again. Without waiting for them, callers split into two

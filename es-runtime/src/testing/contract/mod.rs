@@ -18,15 +18,23 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "the checks are assertions")]
 
 pub mod append;
+pub mod balance;
 pub mod chains;
+pub mod checkpoints;
 pub mod claims;
 pub mod durability;
 pub mod fixture;
 pub mod groups;
 pub mod identities;
+pub mod leases;
 pub mod ledger;
+pub mod letters;
+pub mod read_side;
 pub mod reading;
+pub mod registry;
+pub mod rows;
 pub mod snapshots;
+pub mod sync_projections;
 
 /// Makes a test of every check, for a store that the given expression opens: fresh and empty each time it is evaluated.
 ///
@@ -108,6 +116,85 @@ macro_rules! store_contract {
             identities::the_first_candidate_wins,
             identities::all_callers_get_the_same_key,
             identities::ids_are_separate_by_tenant_category_and_source,
+            rows::rows_of_every_column_type_come_back,
+            rows::a_row_is_replaced_and_deleted,
+            rows::rows_answer_each_key_in_order,
+            rows::many_rows_are_written_and_read_at_once,
+            rows::keys_with_every_kind_of_character_stay_apart,
+            rows::every_comparison_selects_what_it_says,
+            rows::rows_without_a_value_are_found_and_left_out,
+            rows::texts_are_found_by_their_beginning,
+            rows::decimals_are_equal_by_their_worth,
+            rows::orders_put_rows_without_a_value_first_or_last,
+            rows::pages_give_every_row_once,
+            rows::rows_of_tenants_are_apart,
+            rows::rows_of_versions_are_apart,
+            rows::a_table_that_is_not_there_is_gone,
+            registry::a_projection_is_registered_once,
+            registry::many_may_register_at_once,
+            registry::a_changed_table_wants_a_new_version,
+            registry::another_number_of_partitions_wants_a_new_version,
+            registry::a_table_belongs_to_one_projection,
+            registry::a_first_version_is_built_before_it_serves,
+            registry::a_later_version_is_built_beside_the_active_one,
+            registry::a_switch_is_refused_while_events_are_left,
+            registry::a_switch_waits_for_every_partition,
+            registry::a_switch_holds_appends_off_while_it_looks,
+            registry::retired_versions_are_dropped,
+            registry::a_reset_begins_anew,
+            registry::what_is_asked_of_an_unknown_version_says_so,
+            checkpoints::rows_and_checkpoint_move_together,
+            checkpoints::a_row_may_come_and_go_within_a_batch,
+            checkpoints::an_event_may_change_two_rows,
+            checkpoints::events_that_no_function_takes_change_nothing,
+            checkpoints::rows_of_a_batch_belong_to_the_tenant_of_the_event,
+            checkpoints::a_batch_from_another_position_is_fenced,
+            checkpoints::a_batch_of_another_epoch_is_fenced,
+            checkpoints::a_batch_of_an_unknown_partition_is_fenced,
+            checkpoints::one_of_many_equal_batches_is_stored,
+            checkpoints::a_batch_without_a_target_leaves_the_checkpoint,
+            checkpoints::a_failed_function_names_its_event,
+            checkpoints::a_function_that_panics_harms_nobody_else,
+            checkpoints::a_row_that_cannot_be_stored_names_its_event,
+            checkpoints::a_long_batch_is_stored_whole,
+            checkpoints::partitions_are_paused_and_resumed,
+            checkpoints::a_rewind_moves_every_partition,
+            checkpoints::no_checkpoint_stands_ahead_of_the_log,
+            checkpoints::versions_of_streams_are_known_at_every_position,
+            checkpoints::events_are_read_by_their_positions,
+            letters::letters_come_back_in_order,
+            letters::letters_of_partitions_and_versions_are_apart,
+            letters::a_batch_that_stands_on_a_letter_that_is_gone_is_refused,
+            letters::a_settled_letter_is_gone_under_all_its_keys,
+            letters::one_letter_is_skipped_at_a_time,
+            letters::a_letter_that_was_tried_again_says_so,
+            letters::letters_of_a_fenced_batch_are_not_kept,
+            letters::many_letters_are_kept,
+            leases::one_process_gets_everything,
+            leases::what_is_kept_keeps_its_epoch,
+            leases::partitions_are_shared_fairly,
+            leases::each_new_owner_has_a_greater_epoch,
+            leases::what_was_left_can_be_taken_at_once,
+            leases::what_a_dead_process_had_is_taken_over,
+            leases::a_process_that_was_late_keeps_what_nobody_took,
+            leases::what_a_process_wants_no_more_is_given_up,
+            leases::many_that_ask_at_once_never_share_a_partition,
+            sync_projections::a_commit_is_there_with_its_rows,
+            sync_projections::workers_pass_over_what_commits_have_folded,
+            sync_projections::a_failure_behind_what_is_passed_over_names_its_event,
+            sync_projections::pending_events_of_the_stream_are_applied_first,
+            sync_projections::events_behind_the_last_synchronous_one_are_left_to_the_worker,
+            sync_projections::partitions_and_commits_share_the_events_of_a_stream,
+            sync_projections::a_failed_projection_fails_the_commit,
+            sync_projections::a_projection_that_takes_too_long_fails_the_commit,
+            sync_projections::commits_of_a_group_are_projected_alone,
+            sync_projections::many_commits_at_once_are_projected_once_each,
+            sync_projections::a_commit_far_ahead_of_the_worker_is_refused,
+            sync_projections::a_commit_behind_a_letter_is_refused,
+            sync_projections::tenants_do_not_hold_each_other_up,
+            sync_projections::only_the_active_version_is_projected_with_commits,
+            sync_projections::several_projections_are_stored_together,
+            sync_projections::a_commit_that_is_refused_is_not_projected,
         }
     };
 }

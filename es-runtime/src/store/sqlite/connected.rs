@@ -1,0 +1,378 @@
+//! Functions that take the connection: run inside of a transaction, for a bounded time, and watched.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Connection as _, Executor as _, Row as _};
+use tokio::sync::MutexGuard;
+
+use super::batch::{Claims, PendingBatch, Refused, Stored, check_parked, finish, goes_back, is_of_the_batch};
+use super::error::DbError;
+use super::fold::{forget_watermarks, not_folded};
+use super::rows::read;
+use super::script::Script;
+use super::writer::Writer;
+use crate::event::{AnyEvent, Recorded};
+use crate::private::panic_message;
+use crate::projection::{ConnectedProjector, ProjectionFailure};
+use crate::store::{Batch, BatchDone, BatchError, BatchWork, StoreError};
+
+/// How many instructions of SQLite's machine lie between two looks whether a statement is to stop.
+const INSTRUCTIONS: i32 = 4_000;
+
+/// Stops what a connection does, however long its statement would take.
+struct Watch(Arc<AtomicBool>);
+
+impl Watch {
+    /// Begins: until [`end`](Self::end), nothing on the connection can commit, and statements can be stopped.
+    async fn begin(connection: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let mut handle = connection.lock_handle().await?;
+        handle.set_commit_hook(|| false);
+        handle.set_progress_handler(INSTRUCTIONS, move || !stopped.load(Ordering::Relaxed));
+        Ok(Self(stop))
+    }
+
+    /// Ends; waits for a statement that still runs.
+    async fn end(self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        let mut handle = connection.lock_handle().await?;
+        handle.remove_commit_hook();
+        handle.remove_progress_handler();
+        Ok(())
+    }
+}
+
+/// How a function of the user's went wrong.
+pub(super) enum Broken {
+    /// It failed, and its transaction is to be rolled back.
+    Failed(ProjectionFailure),
+    /// It was left in the middle: whatever it did on the connection is not known.
+    Lost(ProjectionFailure),
+    /// The database failed around it.
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Broken {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// Which function runs, and on which event: for failures that say neither.
+#[derive(Default)]
+struct Progress {
+    handler: AtomicUsize,
+    event: AtomicUsize,
+}
+
+impl Progress {
+    fn at(&self, handler: usize, event: usize) {
+        self.handler.store(handler, Ordering::Relaxed);
+        self.event.store(event, Ordering::Relaxed);
+    }
+
+    fn event(&self) -> usize {
+        self.event.load(Ordering::Relaxed)
+    }
+
+    fn handler(&self, projector: &dyn ConnectedProjector) -> &'static str {
+        let handlers = projector.descriptor().handlers;
+        handlers.get(self.handler.load(Ordering::Relaxed)).map_or("", |handler| handler.name)
+    }
+}
+
+/// Something of the user's that runs on a connection.
+#[derive(Clone, Copy)]
+enum Function<'a> {
+    /// Every function that takes one of the events.
+    Events(&'a dyn ConnectedProjector, &'a [Recorded<AnyEvent>], &'a Progress),
+    /// One function, over one event.
+    One(&'a dyn ConnectedProjector, usize, &'a Recorded<AnyEvent>),
+    /// The function that empties what a projection wrote.
+    Reset(&'a dyn ConnectedProjector),
+}
+
+impl Function<'_> {
+    async fn run(self, connection: &mut SqliteConnection) -> Result<(), ProjectionFailure> {
+        match self {
+            Self::Events(projector, events, progress) => run_events(connection, projector, events, progress).await,
+            Self::One(projector, handler, event) => {
+                projector.run(handler, connection, std::slice::from_ref(event)).await
+            }
+            Self::Reset(projector) => projector.reset(connection).await,
+        }
+    }
+
+    /// Names the function that runs.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Events(projector, _, progress) => progress.handler(*projector),
+            Self::One(projector, handler, _) => {
+                projector.descriptor().handlers.get(*handler).map_or("", |handler| handler.name)
+            }
+            Self::Reset(_) => "reset",
+        }
+    }
+}
+
+/// Runs a function inside of a transaction, and makes sure that the transaction is still there.
+async fn watched(
+    connection: &mut SqliteConnection,
+    limit: Option<Duration>,
+    function: Function<'_>,
+) -> Result<(), Broken> {
+    connection.execute("SAVEPOINT es_function").await?;
+    let watch = Watch::begin(connection).await?;
+    let running = AssertUnwindSafe(function.run(connection)).catch_unwind();
+    let ran = match limit {
+        Some(limit) => tokio::time::timeout(limit, running).await.map_err(|_| limit),
+        None => Ok(running.await),
+    };
+    // Only what was left in the middle still runs.
+    watch.0.store(!matches!(ran, Ok(Ok(_))), Ordering::Relaxed);
+    watch.end(connection).await?;
+    match ran {
+        Err(after) => Err(Broken::Lost(ProjectionFailure::TimedOut { handler: function.name(), after })),
+        Ok(Err(panic)) => {
+            let message = panic_message(&*panic);
+            Err(Broken::Lost(ProjectionFailure::Panicked { handler: function.name(), message }))
+        }
+        Ok(Ok(Err(failure))) => Err(Broken::Failed(failure)),
+        Ok(Ok(Ok(()))) => {
+            let ended = |_| {
+                let cause = "it ended the transaction that it runs in; what it did is undone".to_owned();
+                Broken::Lost(ProjectionFailure::Failed { handler: function.name(), cause })
+            };
+            connection.execute("RELEASE es_function").await.map(drop).map_err(ended)
+        }
+    }
+}
+
+/// Runs the functions of a projection over events that it takes, one after the other. `progress` holds the place of the event.
+async fn run_events(
+    connection: &mut SqliteConnection,
+    projector: &dyn ConnectedProjector,
+    events: &[Recorded<AnyEvent>],
+    progress: &Progress,
+) -> Result<(), ProjectionFailure> {
+    let handlers = |event: &Recorded<AnyEvent>| -> Vec<usize> {
+        let stream = event.stream();
+        projector.descriptor().handlers_of(stream.category(), &event.event().name).map(|(place, _)| place).collect()
+    };
+    let mut at = 0;
+    while let Some(event) = events.get(at) {
+        let takers = handlers(event);
+        let mut end = at + 1;
+        if let [handler] = takers[..]
+            && projector.takes_slices(handler)
+        {
+            while events.get(end).is_some_and(|next| handlers(next) == [handler]) {
+                end += 1;
+            }
+        }
+        for handler in takers {
+            progress.at(handler, at);
+            run_slice(connection, projector, handler, &events[at..end], at, progress).await?;
+        }
+        at = end;
+    }
+    Ok(())
+}
+
+/// Runs a function over a slice. Where it fails, it is tried event by event, so that the one it fails on is known.
+async fn run_slice(
+    connection: &mut SqliteConnection,
+    projector: &dyn ConnectedProjector,
+    handler: usize,
+    events: &[Recorded<AnyEvent>],
+    first: usize,
+    progress: &Progress,
+) -> Result<(), ProjectionFailure> {
+    if events.len() <= 1 {
+        return projector.run(handler, connection, events).await;
+    }
+    let database = |error: sqlx::Error| ProjectionFailure::Failed { handler: "", cause: error.to_string() };
+    connection.execute("SAVEPOINT es_slice").await.map_err(database)?;
+    if let Err(failure) = projector.run(handler, connection, events).await {
+        connection.execute("ROLLBACK TO es_slice").await.map_err(database)?;
+        for (place, event) in events.iter().enumerate() {
+            progress.at(handler, first + place);
+            projector.run(handler, connection, std::slice::from_ref(event)).await?;
+        }
+        // One by one it goes well: it fails on the slice.
+        progress.at(handler, first);
+        return Err(failure);
+    }
+    connection.execute("RELEASE es_slice").await.map_err(database)?;
+    Ok(())
+}
+
+/// Runs the one function of a projection that takes an event, for as long as it may.
+pub(super) async fn run_function(
+    connection: &mut SqliteConnection,
+    projector: &dyn ConnectedProjector,
+    handler: usize,
+    event: &Recorded<AnyEvent>,
+    limit: Duration,
+) -> Result<(), Broken> {
+    watched(connection, Some(limit), Function::One(projector, handler, event)).await
+}
+
+/// Runs a projection's `#[reset]` function inside of a job's transaction.
+pub(super) async fn reset_inside(
+    connection: &mut SqliteConnection,
+    projector: &dyn ConnectedProjector,
+) -> Result<(), DbError> {
+    let reset = watched(connection, None, Function::Reset(projector)).await;
+    let failed = |failure: ProjectionFailure| {
+        let reason = format!("resetting projection `{}`: {failure}", projector.descriptor().name);
+        DbError::Store(StoreError::Unavailable { reason, source: None })
+    };
+    reset.map_err(|broken| match broken {
+        Broken::Failed(failure) | Broken::Lost(failure) => failed(failure),
+        Broken::Database(error) => DbError::Database(error),
+    })
+}
+
+/// What became of a connected batch before its answer.
+enum Ended {
+    Refused(Refused),
+    /// As refused, and the connection is not to be used again.
+    Lost(BatchError),
+    AtCommit(sqlx::Error, BatchDone),
+}
+
+impl<E: Into<Refused>> From<E> for Ended {
+    fn from(error: E) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl Writer {
+    /// Stores a batch whose functions take the connection, and answers it.
+    pub(super) async fn project_connected(&mut self, pending: PendingBatch) {
+        let shared = Arc::clone(&self.connection);
+        let mut slot = shared.lock().await;
+        let result = self.store_connected(&mut slot, &pending.batch).await;
+        drop(slot);
+        let _nobody_waits = pending.answer.send(result);
+    }
+
+    async fn store_connected(&self, slot: &mut MutexGuard<'_, Option<SqliteConnection>>, batch: &Batch) -> Stored {
+        let connection = self.ensure_connected(slot).await?;
+        match write_connected(connection, batch).await {
+            Ok(done) => Ok(done),
+            Err(Ended::Refused(Refused::Alone(error))) => Err(error),
+            Err(Ended::Refused(Refused::Database(error))) => {
+                if !is_of_the_batch(&error) {
+                    self.end_transaction(slot, &error).await;
+                }
+                Err(BatchError::Store(self.explain(error, "storing a batch")))
+            }
+            Err(Ended::Lost(error)) => {
+                self.throw_away(slot).await;
+                Err(error)
+            }
+            Err(Ended::AtCommit(error, done)) => {
+                self.end_transaction(slot, &error).await;
+                let found = self.find_out_batches(slot, error, &[batch], vec![Ok(done)]).await.pop();
+                found.unwrap_or_else(|| Err(BatchError::Uncertain { reason: "nobody looked".to_owned() }))
+            }
+        }
+    }
+
+    /// Gives a connection up on which something was left in the middle. The one in memory is the database: there it has to do that
+    /// its transaction was rolled back.
+    pub(super) async fn throw_away(&self, slot: &mut MutexGuard<'_, Option<SqliteConnection>>) {
+        if !self.place.is_in_memory()
+            && let Some(connection) = slot.take()
+        {
+            let _ = connection.close_hard().await;
+        }
+    }
+}
+
+async fn write_connected(connection: &mut SqliteConnection, batch: &Batch) -> Result<BatchDone, Ended> {
+    // sqlx's own transaction, so that functions may begin one inside.
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let written = inside(&mut transaction, batch).await;
+    match written {
+        Ok(done) => match transaction.commit().await {
+            Ok(()) => Ok(done),
+            Err(error) => Err(Ended::AtCommit(error, done)),
+        },
+        Err(error) => {
+            // What is rolled back was not stored, whatever this says.
+            let _ = transaction.rollback().await;
+            Err(error)
+        }
+    }
+}
+
+async fn inside(connection: &mut SqliteConnection, batch: &Batch) -> Result<BatchDone, Ended> {
+    // The checkpoint moves after the functions: should one of them end the transaction, it has not moved.
+    check(connection, batch).await?;
+    if !batch.parked.is_empty() {
+        check_parked(connection, batch).await?;
+    }
+    if let BatchWork::Connected { projector, events, timeout } = &batch.work {
+        let projection = projector.descriptor();
+        let (places, mut fresh) = not_folded(connection, &batch.id, events, projection.has_sync()).await?;
+        let mut places = places.into_iter();
+        let mut taken = Vec::with_capacity(fresh.len());
+        fresh.retain(|event| {
+            let place = places.next().unwrap_or_default();
+            let is_taken = projection.takes(event);
+            if is_taken {
+                taken.push(place);
+            }
+            is_taken
+        });
+        run_all(connection, &**projector, &fresh, &taken, *timeout).await?;
+    }
+    let mut script = Script::default();
+    if goes_back(batch) {
+        return Err(BatchError::Fenced.into());
+    }
+    let claims = Claims::add(&mut script, batch);
+    forget_watermarks(&mut script, batch);
+    claims.check(&script.run(connection).await?)?;
+    Ok(finish(connection, batch).await?)
+}
+
+async fn run_all(
+    connection: &mut SqliteConnection,
+    projector: &dyn ConnectedProjector,
+    events: &[Recorded<AnyEvent>],
+    places: &[usize],
+    timeout: Duration,
+) -> Result<(), Ended> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let progress = Progress::default();
+    let failed = |failure| {
+        let index = places.get(progress.event()).copied().unwrap_or_default();
+        BatchError::Failed { index, failure }
+    };
+    let function = Function::Events(projector, events, &progress);
+    watched(connection, Some(timeout), function).await.map_err(|broken| match broken {
+        Broken::Failed(failure) => Ended::Refused(Refused::Alone(failed(failure))),
+        Broken::Lost(failure) => Ended::Lost(failed(failure)),
+        Broken::Database(error) => Ended::Refused(Refused::Database(error)),
+    })
+}
+
+async fn check(connection: &mut SqliteConnection, batch: &Batch) -> Result<(), Ended> {
+    let mut script = Script::default();
+    script.add("SELECT position, epoch FROM subscriptions WHERE name = ? AND version = ? AND partition = ?");
+    script.bind(batch.id.name.to_string()).bind(batch.id.version).bind(batch.id.partition);
+    let found = read(connection, script, |row| Ok((row.try_get::<i64, _>(0)?, row.try_get::<i64, _>(1)?))).await?;
+    let expected = (batch.from.get().cast_signed(), batch.epoch.cast_signed());
+    if found == [expected] { Ok(()) } else { Err(BatchError::Fenced.into()) }
+}

@@ -1,0 +1,346 @@
+//! Which projections there are, and which of their versions serves.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, Executor as _, Row as _};
+
+use super::SqliteStore;
+use super::connected::reset_inside;
+use super::error::{DbError, damaged};
+use super::job::End;
+use super::script::Script;
+use super::table::{quoted, stored_name, view_sql};
+use crate::projection::{ConnectedProjector, ProjectionDescriptor, ProjectionStyle};
+use crate::read_model::TableRef;
+use crate::store::{ProjectionRegistry, ProjectionVersion, RegisterError, StoreError, VersionState};
+
+type Registered = Result<(), RegisterError>;
+
+impl ProjectionRegistry for SqliteStore {
+    async fn register(
+        &self,
+        projection: &'static ProjectionDescriptor,
+        reset: Option<Arc<dyn ConnectedProjector>>,
+    ) -> Result<(), RegisterError> {
+        // A look without the lock first: nearly always everything is there.
+        let mut reader = self.reader().await?;
+        let known = known(reader.connection()?, projection.name).await;
+        let known = self.answer(reader, known, "reading projections")?;
+        if let Some(known) = known.iter().find(|known| known.version == projection.version) {
+            return compare(known, projection);
+        }
+        self.work("registering a projection", move |connection| {
+            Box::pin(async move { register(connection, projection, reset).await })
+        })
+        .await?
+    }
+
+    async fn projections(&self) -> Result<Vec<ProjectionVersion>, StoreError> {
+        let mut reader = self.reader().await?;
+        let found = every(reader.connection()?).await;
+        Ok(self.answer(reader, found, "reading projections")?.into_iter().map(Known::into_version).collect())
+    }
+
+    async fn reset(
+        &self,
+        projection: &'static ProjectionDescriptor,
+        connected: Option<Arc<dyn ConnectedProjector>>,
+    ) -> Result<(), StoreError> {
+        self.work("resetting a projection", move |connection| {
+            Box::pin(async move { reset(connection, projection, connected).await })
+        })
+        .await
+    }
+
+    async fn drop_retired(&self, name: &str) -> Result<u64, StoreError> {
+        let name = name.to_owned();
+        self.work("dropping old versions", move |connection| {
+            Box::pin(async move { drop_retired(connection, &name).await })
+        })
+        .await
+    }
+}
+
+/// A version as it is stored.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) name: String,
+    pub(super) version: u32,
+    pub(super) state: VersionState,
+    pub(super) table: String,
+    pub(super) shape: String,
+    pub(super) partitions: u32,
+}
+
+/// What [`Known::of_row`] wants to see in a row.
+const KNOWN: &str = "SELECT name, version, state, table_name, table_shape, partitions FROM projections";
+
+impl Known {
+    fn of_row(row: &SqliteRow) -> Result<Self, DbError> {
+        let name: String = row.try_get(0)?;
+        let state: &str = row.try_get(2)?;
+        let state = match state {
+            "building" => VersionState::Building,
+            "active" => VersionState::Active,
+            "retired" => VersionState::Retired,
+            other => {
+                return Err(damaged(format!("table projections, `{name}`"), format!("`{other}` is no state")).into());
+            }
+        };
+        let (table, shape) = (row.try_get(3)?, row.try_get(4)?);
+        let (version, partitions) = (number(row, 1, "projections")?, number(row, 5, "projections")?);
+        Ok(Self { name, version, state, table, shape, partitions })
+    }
+
+    fn into_version(self) -> ProjectionVersion {
+        let Self { name, version, state, shape, partitions, .. } = self;
+        ProjectionVersion { name, version, table: shape, partitions, state }
+    }
+}
+
+/// Reads a number that is stored as SQLite's only integer type.
+pub(super) fn number<N: TryFrom<i64>>(row: &SqliteRow, column: usize, table: &str) -> Result<N, DbError> {
+    let stored: i64 = row.try_get(column)?;
+    let wrong = |_| damaged(format!("table {table}"), format!("the number {stored} is out of range"));
+    Ok(N::try_from(stored).map_err(wrong)?)
+}
+
+async fn every(connection: &mut SqliteConnection) -> Result<Vec<Known>, DbError> {
+    let sql = selecting(" ORDER BY name, version");
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await?;
+    rows.iter().map(Known::of_row).collect()
+}
+
+pub(super) async fn known(connection: &mut SqliteConnection, name: &str) -> Result<Vec<Known>, DbError> {
+    let sql = selecting(" WHERE name = ? ORDER BY version");
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(name).fetch_all(connection).await?;
+    rows.iter().map(Known::of_row).collect()
+}
+
+fn selecting(rest: &str) -> String {
+    format!("{KNOWN}{rest}")
+}
+
+/// Compares a version with the one that is stored.
+fn compare(known: &Known, projection: &'static ProjectionDescriptor) -> Registered {
+    let (projection_name, version) = (projection.name.to_owned(), projection.version);
+    let (table, shape) = table_of(projection);
+    if (known.table.as_str(), known.shape.as_str()) != (table, shape.as_str()) {
+        let stored = described(&known.table, &known.shape);
+        let difference = difference(&stored, &described(table, &shape));
+        return Err(RegisterError::TableChanged { projection: projection_name, version, difference });
+    }
+    if known.partitions != projection.partitions {
+        let (stored, declared) = (known.partitions, projection.partitions);
+        return Err(RegisterError::PartitionsChanged { projection: projection_name, version, stored, declared });
+    }
+    Ok(())
+}
+
+fn table_of(projection: &'static ProjectionDescriptor) -> (&'static str, String) {
+    projection.table.map_or(("", String::new()), |table| (table.name, table.describe()))
+}
+
+fn described(table: &str, shape: &str) -> Vec<String> {
+    let table = (!table.is_empty()).then(|| format!("table {table}"));
+    table.into_iter().chain(shape.lines().map(str::to_owned)).collect()
+}
+
+/// Says what differs, a line each, in the order of the longest common run of lines.
+fn difference(stored: &[String], program: &[String]) -> String {
+    // The table of the longest common sub-sequence, from the ends. Tables have few columns.
+    let mut common = vec![vec![0_usize; program.len() + 1]; stored.len() + 1];
+    for (i, one) in stored.iter().enumerate().rev() {
+        for (j, other) in program.iter().enumerate().rev() {
+            common[i][j] = if one == other { common[i + 1][j + 1] + 1 } else { common[i + 1][j].max(common[i][j + 1]) };
+        }
+    }
+    let (mut i, mut j, mut text) = (0, 0, String::new());
+    while i < stored.len() || j < program.len() {
+        // Writing to a `String` cannot fail.
+        if i < stored.len() && j < program.len() && stored[i] == program[j] {
+            (i, j) = (i + 1, j + 1);
+        } else if j == program.len() || (i < stored.len() && common[i + 1][j] >= common[i][j + 1]) {
+            let _ = writeln!(text, "- {}", stored[i]);
+            i += 1;
+        } else {
+            let _ = writeln!(text, "+ {}", program[j]);
+            j += 1;
+        }
+    }
+    text
+}
+
+/// Under the write lock, so that of several processes one makes the version known.
+async fn register(
+    connection: &mut SqliteConnection,
+    projection: &'static ProjectionDescriptor,
+    reset: Option<Arc<dyn ConnectedProjector>>,
+) -> Result<End<Registered>, DbError> {
+    let known = known(connection, projection.name).await?;
+    if let Some(known) = known.iter().find(|known| known.version == projection.version) {
+        return Ok(End::RollBack(compare(known, projection)));
+    }
+    let active = known.iter().find(|known| known.state == VersionState::Active);
+    if let Some(active) = active.filter(|active| active.version > projection.version) {
+        let (name, version, active) = (projection.name.to_owned(), projection.version, active.version);
+        return Ok(End::RollBack(Err(RegisterError::Dropped { projection: name, version, active })));
+    }
+    if let Some(foreign) = foreign(connection, projection, &known).await? {
+        let refused = RegisterError::TableExists { projection: projection.name.to_owned(), table: foreign };
+        return Ok(End::RollBack(Err(refused)));
+    }
+    make(connection, projection).await?;
+    if let Some(connected) = reset.filter(|_| projection.resets) {
+        // It makes the tables; and what an older version wrote would be counted twice.
+        reset_inside(connection, &*connected).await?;
+    }
+    let empty: bool =
+        sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM event_log)").fetch_one(&mut *connection).await?;
+    if empty {
+        // Without a history there is nothing to build.
+        activate(connection, projection.name, projection.version).await?;
+    }
+    Ok(End::Commit(Ok(())))
+}
+
+/// Finds something in the database that has a name the projection needs.
+async fn foreign(
+    connection: &mut SqliteConnection,
+    projection: &'static ProjectionDescriptor,
+    known: &[Known],
+) -> Result<Option<String>, DbError> {
+    let Some(table) = projection.table else { return Ok(None) };
+    let stored = TableRef { table, version: projection.version }.stored_name();
+    // The view is there already where an older version has the same table.
+    let has_view = known.iter().any(|known| known.table == table.name && known.state == VersionState::Active);
+    let view = if has_view { "" } else { table.name };
+    let found = sqlx::query_scalar(
+        "SELECT name FROM sqlite_schema WHERE name = ? COLLATE NOCASE OR name = ? COLLATE NOCASE ORDER BY name LIMIT 1",
+    )
+    .bind(stored)
+    .bind(view)
+    .fetch_optional(connection)
+    .await?;
+    Ok(found)
+}
+
+async fn make(connection: &mut SqliteConnection, projection: &'static ProjectionDescriptor) -> Result<(), DbError> {
+    let (table, shape) = table_of(projection);
+    if let Some(table) = projection.table {
+        connection.execute(AssertSqlSafe(SqliteStore::table_sql(table, projection.version))).await?;
+    }
+    let mut script = Script::default();
+    script.add(
+        "INSERT INTO projections (name, version, state, table_name, table_shape, partitions) VALUES (?, ?, ?, ?, ?, ?)",
+    );
+    script.bind(projection.name).bind(projection.version).bind("building").bind(table).bind(shape);
+    script.bind(projection.partitions);
+    script.add(
+        "INSERT INTO subscriptions (name, version, partition, position, epoch, status) \
+         WITH RECURSIVE p(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM p WHERE n + 1 < ?) \
+         SELECT ?, ?, n, 0, 0, 'running' FROM p",
+    );
+    script.bind(projection.partitions.max(1)).bind(projection.name).bind(projection.version);
+    script.run(connection).await?;
+    Ok(())
+}
+
+/// Makes a version that is being built the active one: the view follows.
+pub(super) async fn activate(connection: &mut SqliteConnection, name: &str, version: u32) -> Result<bool, DbError> {
+    let known = known(connection, name).await?;
+    let Some(built) = known.iter().find(|known| known.version == version && known.state == VersionState::Building)
+    else {
+        return Ok(false);
+    };
+    let active = known.iter().find(|known| known.state == VersionState::Active);
+    if active.is_some_and(|active| active.version > version) {
+        return Ok(false);
+    }
+    let mut script = Script::default();
+    script.add(
+        "UPDATE projections SET state = CASE WHEN version = ? THEN 'active' ELSE 'retired' END \
+         WHERE name = ? AND version <= ?",
+    );
+    script.bind(version).bind(name.to_owned()).bind(version);
+    script.run(connection).await?;
+    for view in [active.map(|active| &active.table), Some(&built.table)].into_iter().flatten() {
+        if !view.is_empty() {
+            connection.execute(AssertSqlSafe(format!("DROP VIEW IF EXISTS {}", quoted(view)))).await?;
+        }
+    }
+    if !built.table.is_empty() {
+        connection.execute(AssertSqlSafe(view_sql(&built.table, &built.shape, version))).await?;
+    }
+    Ok(true)
+}
+
+async fn reset(
+    connection: &mut SqliteConnection,
+    projection: &'static ProjectionDescriptor,
+    connected: Option<Arc<dyn ConnectedProjector>>,
+) -> Result<End<()>, DbError> {
+    let known = known(connection, projection.name).await?;
+    let version = known.iter().find(|known| known.version == projection.version);
+    let refuse = |reason: String| DbError::Store(StoreError::Unavailable { reason, source: None });
+    let named = format!("projection `{}` version {}", projection.name, projection.version);
+    let Some(version) = version else { return Err(DbError::Store(StoreError::Gone { what: named })) };
+    match (projection.style, connected) {
+        (ProjectionStyle::Folded, _) => {
+            let table = quoted(&stored_name(&version.table, version.version));
+            connection.execute(AssertSqlSafe(format!("DELETE FROM {table}"))).await?;
+        }
+        (ProjectionStyle::Connected, Some(connected)) if projection.resets => {
+            reset_inside(connection, &*connected).await?;
+        }
+        _ => return Err(refuse(format!("{named} has no `#[reset]`: what it wrote is not known"))),
+    }
+    let mut script = back_to(projection.name, projection.version, 0);
+    script.add("UPDATE projections SET state = 'building' WHERE name = ? AND version = ?");
+    script.bind(projection.name).bind(projection.version);
+    script.run(connection).await?;
+    if version.state == VersionState::Active && !version.table.is_empty() {
+        // Nobody is to take a part of the history for the whole: the view comes back with the switch.
+        connection.execute(AssertSqlSafe(format!("DROP VIEW IF EXISTS {}", quoted(&version.table)))).await?;
+    }
+    Ok(End::Commit(()))
+}
+
+/// The statements that set the checkpoints of a version, at the log's head at most, and forget what stands on them.
+pub(super) fn back_to(name: &str, version: u32, position: u64) -> Script {
+    let mut script = Script::default();
+    script.add(
+        "UPDATE subscriptions SET epoch = epoch + 1, \
+         position = min(?, (SELECT coalesce(max(position), 0) FROM event_log)) WHERE name = ? AND version = ?",
+    );
+    script.bind(i64::try_from(position).unwrap_or(i64::MAX)).bind(name.to_owned()).bind(version);
+    for table in ["dead_letters", "watermarks"] {
+        script.add(&format!("DELETE FROM {table} WHERE name = ? AND version = ?"));
+        script.bind(name.to_owned()).bind(version);
+    }
+    script
+}
+
+async fn drop_retired(connection: &mut SqliteConnection, name: &str) -> Result<End<u64>, DbError> {
+    let known = known(connection, name).await?;
+    let active = known.iter().find(|known| known.state == VersionState::Active).map_or(0, |active| active.version);
+    let retired: Vec<_> = known.into_iter().filter(|known| known.version < active).collect();
+    if retired.is_empty() {
+        return Ok(End::RollBack(0));
+    }
+    for version in &retired {
+        if !version.table.is_empty() {
+            let table = quoted(&stored_name(&version.table, version.version));
+            connection.execute(AssertSqlSafe(format!("DROP TABLE {table}"))).await?;
+        }
+        let mut script = Script::default();
+        for table in ["projections", "subscriptions", "dead_letters", "watermarks"] {
+            script.add(&format!("DELETE FROM {table} WHERE name = ? AND version = ?"));
+            script.bind(name.to_owned()).bind(version.version);
+        }
+        script.run(connection).await?;
+    }
+    Ok(End::Commit(retired.len() as u64))
+}

@@ -1,0 +1,119 @@
+//! What the parts of a process's subscriptions tell each other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use super::health::{Health, SubscriptionHealth};
+use super::rebuild::{Meter, Progress, done_of};
+use crate::store::{PartitionId, ProjectionVersion, VersionState};
+
+/// Which version of a projection serves, and where this program's stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Serving {
+    /// This program's version; `None` where it was dropped.
+    pub(crate) mine: Option<VersionState>,
+    /// The version that serves.
+    pub(crate) active: Option<u32>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) health: watch::Sender<Health>,
+    pub(crate) progress: watch::Sender<Vec<Progress>>,
+    pub(crate) serving: watch::Sender<BTreeMap<Arc<str>, Serving>>,
+    /// Asks the keeper to look at once.
+    pub(crate) nudge: Notify,
+    meters: Mutex<BTreeMap<Arc<str>, Meter>>,
+    started: Instant,
+}
+
+impl Shared {
+    pub(crate) fn new() -> Self {
+        Self {
+            health: watch::Sender::new(Health::default()),
+            progress: watch::Sender::new(Vec::new()),
+            serving: watch::Sender::new(BTreeMap::new()),
+            nudge: Notify::new(),
+            meters: Mutex::new(BTreeMap::new()),
+            started: Instant::now(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Changes a partition's health and wakes those who watch it.
+    pub(crate) fn update(&self, id: &PartitionId, change: impl FnOnce(&mut SubscriptionHealth)) {
+        self.health.send_if_modified(|health| {
+            let entry = health.entry(id);
+            let before = entry.clone();
+            change(entry);
+            *entry != before
+        });
+    }
+
+    pub(crate) fn serving_of(&self, name: &str) -> Serving {
+        self.serving.borrow().get(name).copied().unwrap_or(Serving { mine: None, active: None })
+    }
+
+    pub(crate) fn is_building(&self, name: &str) -> bool {
+        self.serving_of(name).mine == Some(VersionState::Building)
+    }
+
+    /// Takes in what the store knows of the program's versions.
+    pub(crate) fn learn(&self, program: impl Iterator<Item = (Arc<str>, u32)>, known: &[ProjectionVersion]) {
+        let serving: BTreeMap<Arc<str>, Serving> = program
+            .map(|(name, version)| {
+                let of_name = || known.iter().filter(|known| *known.name == *name);
+                let mine = of_name().find(|known| known.version == version).map(|known| known.state);
+                let active = of_name().find(|known| known.state == VersionState::Active).map(|known| known.version);
+                (name, Serving { mine, active })
+            })
+            .collect();
+        for (name, now) in &serving {
+            if now.mine == Some(VersionState::Active) && self.is_building(name) {
+                self.finished(name);
+            }
+        }
+        self.serving.send_if_modified(|known| {
+            let news = *known != serving;
+            *known = serving;
+            news
+        });
+    }
+
+    /// This program's version serves from now on.
+    pub(crate) fn switched(&self, name: &Arc<str>, version: u32) {
+        self.finished(name);
+        self.serving.send_modify(|serving| {
+            serving.insert(Arc::clone(name), Serving { mine: Some(VersionState::Active), active: Some(version) });
+        });
+    }
+
+    /// Measures a version that is being built.
+    pub(crate) fn measure(&self, name: &Arc<str>, version: u32) {
+        let at = done_of(&self.health.borrow(), name, version);
+        let now = self.now();
+        let meter = *self.meters.lock().entry(Arc::clone(name)).or_insert_with(|| Meter::new(now, at.0));
+        let measured = meter.measure(now, Arc::clone(name), version, at);
+        self.progress.send_modify(|progress| match progress.iter_mut().find(|known| known.name == *name) {
+            Some(known) => *known = measured,
+            None => progress.push(measured),
+        });
+    }
+
+    fn finished(&self, name: &str) {
+        self.progress.send_modify(|progress| {
+            for known in progress.iter_mut().filter(|known| &*known.name == name) {
+                known.finished = true;
+                known.done = known.total;
+                known.left = Some(Duration::ZERO);
+            }
+        });
+    }
+}

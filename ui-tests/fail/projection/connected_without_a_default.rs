@@ -1,0 +1,16 @@
+// A projection is made by the runtime.
+use es_runtime::prelude::*;
+use es_ui_tests::MoneyDeposited;
+use sqlx::SqliteConnection;
+
+pub struct Totals;
+
+#[projection(name = "totals")]
+impl Totals {
+    #[async_projection]
+    async fn deposited(&self, _: &mut SqliteConnection, _: &Recorded<MoneyDeposited>) -> Result<(), sqlx::Error> {
+        Ok(())
+    }
+}
+
+fn main() {}

@@ -1,0 +1,23 @@
+// A row is changed in memory.
+use es_runtime::prelude::*;
+use es_ui_tests::MoneyDeposited;
+
+#[read_model(table = "balances")]
+pub struct Balance {
+    #[key]
+    pub account: Uuid,
+    pub cents: i64,
+}
+
+#[projection(name = "balances", version = 1)]
+impl Balance {
+    #[async_projection]
+    fn deposited(&mut self, event: &Recorded<MoneyDeposited>, _: Dep<Cache>) {
+        self.cents += event.cents;
+    }
+}
+
+pub struct Cache;
+impl Dependency for Cache {}
+
+fn main() {}

@@ -1,0 +1,18 @@
+// One function for one event.
+use es_runtime::prelude::*;
+use es_ui_tests::AccountClosed;
+
+#[read_model(table = "balances")]
+pub struct Balance {
+    #[key]
+    pub account: Uuid,
+    pub cents: i64,
+}
+
+#[projection(name = "balances", version = 1)]
+impl Balance {
+    #[async_projection]
+    fn closed<T>(&mut self, _: &Recorded<AccountClosed>) {}
+}
+
+fn main() {}

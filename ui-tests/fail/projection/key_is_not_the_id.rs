@@ -1,0 +1,20 @@
+// The key of the row is not the id of the stream.
+use es_runtime::prelude::*;
+use es_ui_tests::MoneyDeposited;
+
+#[read_model(table = "branches")]
+pub struct Branch {
+    #[key]
+    pub branch: u32,
+    pub cents: i64,
+}
+
+#[projection(name = "branches")]
+impl Branch {
+    #[async_projection]
+    fn deposited(&mut self, event: &Recorded<MoneyDeposited>) {
+        self.cents += event.cents;
+    }
+}
+
+fn main() {}

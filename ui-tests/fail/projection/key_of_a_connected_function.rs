@@ -1,0 +1,17 @@
+// Without a row there is no key.
+use es_runtime::prelude::*;
+use es_ui_tests::MoneyDeposited;
+use sqlx::SqliteConnection;
+
+#[derive(Default)]
+pub struct Totals;
+
+#[projection(name = "totals")]
+impl Totals {
+    #[async_projection(key = |event| event.branch, delete)]
+    async fn deposited(&self, _: &mut SqliteConnection, _: &Recorded<MoneyDeposited>) -> Result<(), sqlx::Error> {
+        Ok(())
+    }
+}
+
+fn main() {}

@@ -1,0 +1,20 @@
+// A key has the type of the key.
+use es_runtime::prelude::*;
+use es_ui_tests::MoneyDeposited;
+
+#[read_model(table = "branches")]
+pub struct Branch {
+    #[key]
+    pub branch: u32,
+    pub cents: i64,
+}
+
+#[projection(name = "branches")]
+impl Branch {
+    #[async_projection(key = |event| event.cents)]
+    fn deposited(&mut self, event: &Recorded<MoneyDeposited>) {
+        self.cents += event.cents;
+    }
+}
+
+fn main() {}

@@ -1,0 +1,18 @@
+// A dependency opts in.
+use es_runtime::prelude::*;
+use es_ui_tests::MoneyDeposited;
+
+#[derive(Default)]
+pub struct Totals;
+
+#[projection(name = "totals")]
+impl Totals {
+    #[async_projection]
+    async fn deposited(&self, _: Dep<Cache>, _: &Recorded<MoneyDeposited>) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+pub struct Cache;
+
+fn main() {}

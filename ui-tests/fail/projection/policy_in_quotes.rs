@@ -1,0 +1,20 @@
+// Words stand without quotes.
+use es_runtime::prelude::*;
+use es_ui_tests::MoneyDeposited;
+
+#[read_model(table = "balances")]
+pub struct Balance {
+    #[key]
+    pub account: Uuid,
+    pub cents: i64,
+}
+
+#[projection(name = "balances", version = 1)]
+impl Balance {
+    #[async_projection(on_failure = "retry")]
+    fn deposited(&mut self, event: &Recorded<MoneyDeposited>) {
+        self.cents += event.cents;
+    }
+}
+
+fn main() {}

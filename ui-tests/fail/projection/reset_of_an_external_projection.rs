@@ -1,0 +1,24 @@
+// The runtime cannot empty what it does not keep.
+use es_runtime::prelude::*;
+use es_ui_tests::MoneyDeposited;
+
+#[derive(Default)]
+pub struct Totals;
+
+#[projection(name = "totals")]
+impl Totals {
+    #[async_projection]
+    async fn deposited(&self, _: Dep<Cache>, _: &Recorded<MoneyDeposited>) -> Result<(), String> {
+        Ok(())
+    }
+
+    #[reset]
+    async fn reset(&self, _: Dep<Cache>) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+pub struct Cache;
+impl Dependency for Cache {}
+
+fn main() {}

@@ -1,0 +1,27 @@
+// A projection is emptied in one go.
+use es_runtime::prelude::*;
+use es_ui_tests::MoneyDeposited;
+use sqlx::SqliteConnection;
+
+#[derive(Default)]
+pub struct Totals;
+
+#[projection(name = "totals")]
+impl Totals {
+    #[async_projection]
+    async fn deposited(&self, _: &mut SqliteConnection, _: &Recorded<MoneyDeposited>) -> Result<(), sqlx::Error> {
+        Ok(())
+    }
+
+    #[reset]
+    async fn reset(&self, _: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        Ok(())
+    }
+
+    #[reset]
+    async fn again(&self, _: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        Ok(())
+    }
+}
+
+fn main() {}

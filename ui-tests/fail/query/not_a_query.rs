@@ -1,0 +1,18 @@
+// What is asked is a query.
+use es_runtime::prelude::*;
+
+#[read_model(table = "balances")]
+pub struct Balance {
+    #[key]
+    pub account: Uuid,
+    pub cents: i64,
+}
+
+pub struct BalanceOf;
+
+#[query_handler]
+async fn balance(_: BalanceOf, _: &Table<Balance>) -> Result<Option<Balance>, ReadModelError> {
+    Ok(None)
+}
+
+fn main() {}

@@ -1,0 +1,21 @@
+// A table has rows of a read model.
+use es_runtime::prelude::*;
+
+#[read_model(table = "balances")]
+pub struct Balance {
+    #[key]
+    pub account: Uuid,
+    pub cents: i64,
+}
+
+#[query(output = Option<Balance>)]
+pub struct BalanceOf {
+    pub account: Uuid,
+}
+
+#[query_handler]
+async fn balance(_: BalanceOf, _: &Table<Uuid>) -> Result<Option<Balance>, ReadModelError> {
+    Ok(None)
+}
+
+fn main() {}

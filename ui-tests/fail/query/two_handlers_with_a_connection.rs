@@ -1,0 +1,27 @@
+// One query, one handler.
+use es_runtime::prelude::*;
+use sqlx::SqliteConnection;
+
+#[read_model(table = "balances")]
+pub struct Balance {
+    #[key]
+    pub account: Uuid,
+    pub cents: i64,
+}
+
+#[query(output = Option<Balance>)]
+pub struct BalanceOf {
+    pub account: Uuid,
+}
+
+#[query_handler]
+async fn balance(_: BalanceOf, _: &Table<Balance>) -> Result<Option<Balance>, ReadModelError> {
+    Ok(None)
+}
+
+#[query_handler]
+async fn again(_: BalanceOf, _: &mut SqliteConnection) -> Result<Option<Balance>, ReadModelError> {
+    Ok(None)
+}
+
+fn main() {}
