@@ -1,9 +1,9 @@
 //! The doctests of every page with Rust in it; the other tests are in the folders beside.
 
-/// The pages whose blocks stand alone.
+/// The front page, whose later blocks go on from the first, and the pages whose blocks stand alone.
 #[cfg(doctest)]
 mod pages {
-    #[doc = include_str!("../../README.md")]
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/readme"))]
     mod readme {}
     #[doc = include_str!("../../docs/errors.md")]
     mod errors {}
