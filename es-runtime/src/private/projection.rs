@@ -207,7 +207,7 @@ pub fn change_row<R: ReadModel, E: EventOfSome<A>, A: Aggregate>(
 /// [`ProjectionFailure`] where the event does not decode.
 pub fn delete_row<R: ReadModel, E: EventOfSome<A>, A: Aggregate>(
     event: &Recorded<AnyEvent>,
-    handler: &'static str,
+    _handler: &'static str,
     key: fn(&Recorded<E>) -> R::Key,
     run: fn(&R, &Recorded<E>) -> bool,
 ) -> Result<Step<R>, ProjectionFailure> {
