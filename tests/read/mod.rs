@@ -1,6 +1,7 @@
 //! The read side: projections, read models, queries.
 
 mod child;
+mod connected;
 mod consistency;
 mod crash;
 mod domain;

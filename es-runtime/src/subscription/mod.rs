@@ -35,6 +35,7 @@ mod subscriber;
 mod tail;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
 mod wait;
 mod work;
 mod worker;
@@ -49,7 +50,6 @@ pub use options::SubscriptionOptions;
 pub use reader::LogGap;
 pub use rebuild::Progress;
 pub use retry::{FailedLetter, Retried};
-pub use wait::WaitError;
 
 use crate::handler::Dependencies;
 use crate::projection::{Projections, Registered};

@@ -1,4 +1,4 @@
-//! Waits until projections have durably passed a position: reads one's own writes.
+//! For the tests of the engine alone: waits until a projection has passed a position. Applications wait on the checkpoints (`app/visible.rs`).
 
 use std::time::Duration;
 

@@ -13,7 +13,8 @@ use crate::event::GlobalPosition;
 use crate::handler::Dependencies;
 use crate::projection::ProjectionDescriptor;
 use crate::store::{CheckpointStore, MemoryStore, Store};
-use crate::subscription::{Health, SubscriptionOptions, SubscriptionState, Subscriptions, WaitError};
+use crate::subscription::wait::WaitError;
+use crate::subscription::{Health, SubscriptionOptions, SubscriptionState, Subscriptions};
 
 const FOUR: ProjectionDescriptor = ProjectionDescriptor { partitions: 4, ..BALANCES };
 

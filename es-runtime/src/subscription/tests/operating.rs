@@ -7,7 +7,8 @@ use tokio::time::Instant;
 use super::fixture::*;
 use crate::event::GlobalPosition;
 use crate::store::MemoryStore;
-use crate::subscription::{Control, ControlError, RewindError, SubscriptionState, WaitError};
+use crate::subscription::wait::WaitError;
+use crate::subscription::{Control, ControlError, RewindError, SubscriptionState};
 
 #[tokio::test]
 async fn a_paused_subscription_waits_and_a_resumed_one_misses_nothing() {
