@@ -31,7 +31,8 @@ impl Journal {
 
     #[reset]
     async fn reset(&self, db: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        let table = "DROP TABLE IF EXISTS journal; CREATE TABLE journal (position INTEGER, account TEXT, cents INTEGER)";
+        let table =
+            "DROP TABLE IF EXISTS journal; CREATE TABLE journal (position INTEGER, account TEXT, cents INTEGER)";
         sqlx::raw_sql(table).execute(db).await?;
         Ok(())
     }
