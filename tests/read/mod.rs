@@ -4,6 +4,8 @@ mod child;
 mod consistency;
 mod crash;
 mod domain;
+mod mistakes;
+mod observe;
 mod processes;
 mod properties;
 mod queries;
