@@ -5,6 +5,8 @@ mod connected;
 mod consistency;
 mod crash;
 mod domain;
+mod mistakes;
+mod observe;
 mod processes;
 mod properties;
 mod queries;
