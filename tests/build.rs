@@ -1,4 +1,4 @@
-//! Turns the tutorial into doctests: a chapter's Rust blocks are one program, read from top to bottom.
+//! Turns the front page and the tutorial into doctests: a chapter's Rust blocks are one program, read from top to bottom.
 //!
 //! Chapter 1 declares the domain. Its declarations are the module `library` of every chapter, so that what a chapter uses is
 //! what the reader has seen. Blocks marked `compile_fail` stand alone. Functions marked as tests are called.
@@ -22,7 +22,22 @@ fn main() -> io::Result<()> {
         }
         fs::write(Path::new(&out).join(chapter), doctests(chapter == CHAPTERS[0], &library, &blocks))?;
     }
-    Ok(())
+    println!("cargo::rerun-if-changed=../README.md");
+    fs::write(Path::new(&out).join("readme"), front_page(&blocks(&fs::read_to_string("../README.md")?)))
+}
+
+/// The first block is a program; what follows declares more beside its domain, and goes on in a `main` of its own.
+fn front_page(blocks: &[Block]) -> String {
+    let mut rust = blocks.iter().filter(|block| block.is("rust"));
+    let program = rust.next().map(|block| block.code.as_str()).unwrap_or_default();
+    let domain = program.split("#[tokio::main]").next().unwrap_or_default();
+    let (steps, declarations): (Vec<_>, Vec<_>) = rust.partition(|block| block.is_step());
+    let numbered = |blocks: Vec<&Block>| blocks.into_iter().map(Block::numbered).collect::<String>();
+    let (steps, declarations) = (numbered(steps), numbered(declarations));
+    format!(
+        "```rust\n{program}```\n\n```rust\n{domain}{declarations}\
+         #[tokio::main]\nasync fn main() -> Result<(), Box<dyn std::error::Error>> {{\n{steps}Ok(())\n}}\n```\n"
+    )
 }
 
 /// A fenced block of a page.

@@ -47,17 +47,15 @@ impl Word {
             Self::ValueObject => &["validate", "crate"],
             Self::Command => &["aggregate", "name", "validate", "crate"],
             Self::Aggregate => &["name", "id", "events", "snapshot", "crate"],
-            Self::AggregateImpl => &["crate"],
-            Self::Apply => &[],
+            Self::AggregateImpl | Self::QueryHandler => &["crate"],
+            Self::Apply | Self::MonitorProjection | Self::Reset => &[],
             Self::CommandHandler => &["retries", "queries", "crate"],
             Self::Snapshot => &["every", "version"],
             Self::ReadModel => &["table", "crate"],
             Self::Projection => &["name", "version", "partitions", "retry", "on_failure", "crate"],
             Self::SyncProjection => &["priority", "timeout", "key", "of", "delete"],
             Self::AsyncProjection => &["key", "of", "delete", "retry", "on_failure"],
-            Self::MonitorProjection | Self::Reset => &[],
             Self::Query => &["output", "name", "crate"],
-            Self::QueryHandler => &["crate"],
         }
     }
 

@@ -61,9 +61,11 @@
 //! |---|---|
 //! | [`prelude`] | everything that a domain needs: `use es_runtime::prelude::*;` |
 //! | [`app`] | [`App`](app::App), its builder, dispatches and their options, receipts, loading, the log, limits |
-//! | [`error`] | [`DispatchError`](error::DispatchError): what a command can fail with, and whether something was stored |
+//! | [`error`] | [`DispatchError`](error::DispatchError): what a command can fail with, and whether something was stored; [`QueryError`](error::QueryError) |
+//! | [`read_model`](mod@read_model), [`projection`](mod@projection), [`query`](mod@query) | tables of rows, what writes them, what reads them |
+//! | [`subscription`] | what follows the log: health, letters, pauses, rebuilds, options |
 //! | [`store`] | [`SqliteStore`](store::SqliteStore), [`MemoryStore`](store::MemoryStore), and what a store of your own implements |
-//! | `testing` | given/when/then, `TestApp`, `events.lock`, the contract of stores |
+//! | `testing` | given/when/then, `projected`, `TestApp`, `events.lock`, the contract of stores |
 //! | [`command`](mod@command), [`handler`], [`aggregate`](mod@aggregate), [`event`] | what the attributes generate against; ids, metadata, recorded events |
 //!
 //! The attributes are [`domain_event`], [`upcast`], [`value_object`], [`command`](macro@command),
@@ -77,6 +79,7 @@
 //! |---|---|---|
 //! | `macros` | yes | the attributes and `domain!` |
 //! | `sqlite` | yes | [`SqliteStore`](store::SqliteStore); needs a C compiler to build |
+//! | `decimal` | no | `rust_decimal::Decimal` as a column of read models |
 //! | `testing` | no | the module `testing`; for `[dev-dependencies]` |
 //!
 //! # Guarantees
@@ -85,6 +88,9 @@
 //! - Commands of one aggregate take effect in the order of their dispatch. Conflicts between processes are decided again.
 //! - Commands share durable writes and stay isolated: one that fails, fails alone.
 //! - A reader of the log sees every event once. What does not decode is an error with its place.
+//! - A projection takes every event exactly once: its checkpoint moves with its rows. An event that fails is put aside in order, never skipped
+//!   unless its function says so.
+//! - A synchronous projection is stored with its command or fails it. A query can wait for what a command did.
 //! - Bad input is a typed error. Nothing is stored then, and nothing panics.
 //!
 //! `docs/guarantees.md` in the repository has each promise with the test that proves it; the tutorial stands beside it.

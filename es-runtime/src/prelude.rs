@@ -1,8 +1,9 @@
 //! Everything that declaring and running a domain needs: `use es_runtime::prelude::*;`.
 //!
-//! The attributes and `domain!`; [`App`], [`Receipt`] and the stores; what handlers take and return; the errors; and the foreign
-//! types that stand in every domain: [`Uuid`], [`DateTime`], [`Utc`], [`TimeDelta`]. Rules on the fields of commands come from
-//! the crate `garde`, which your `Cargo.toml` names itself.
+//! The attributes and `domain!`; [`App`], [`Receipt`] and the stores; what handlers take and return, [`Table`] for those of
+//! queries; the errors; and the foreign types that stand in every domain: [`Uuid`], [`DateTime`], [`Utc`], [`TimeDelta`]. Rules on
+//! the fields of commands come from the crate `garde`, which your `Cargo.toml` names itself, as it does `sqlx` for projections and
+//! queries that take a connection.
 //!
 //! ```
 //! use es_runtime::prelude::*;

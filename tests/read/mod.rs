@@ -1,9 +1,12 @@
 //! The read side: projections, read models, queries.
 
 mod child;
+mod connected;
 mod consistency;
 mod crash;
 mod domain;
+mod mistakes;
+mod observe;
 mod processes;
 mod properties;
 mod queries;

@@ -96,9 +96,10 @@ fn aggregate(function: &ProjectionFn) -> TokenStream {
 /// Asks that exactly one aggregate lists the event: before all else, so that it is told in this way.
 fn event_check(function: &ProjectionFn) -> TokenStream {
     let (cfgs, event) = (&function.cfgs, &function.event);
-    let check = match &function.of {
-        Some(aggregate) => quote!(require_listed::<#event, #aggregate>),
-        None => quote!(say_with_of_which::<#event, _>),
+    let check = if let Some(aggregate) = &function.of {
+        quote!(require_listed::<#event, #aggregate>)
+    } else {
+        quote!(say_with_of_which::<#event, _>)
     };
     quote_spanned!(at(first_span(event))=> #(#cfgs)* __es::#check();)
 }
@@ -214,15 +215,14 @@ fn own(projection: &Projection) -> TokenStream {
         Style::Connected => quote!(Connected),
         Style::External => quote!(External),
     };
-    let table = match projection.style {
-        Style::Folded => {
-            quote!({
-                #[allow(unused_imports)]
-                use __es::FallbackOfRow as _;
-                __es::RowOf::<#this>::TABLE
-            })
-        }
-        _ => quote!(__es::Option::None),
+    let table = if projection.style == Style::Folded {
+        quote!({
+            #[allow(unused_imports)]
+            use __es::FallbackOfRow as _;
+            __es::RowOf::<#this>::TABLE
+        })
+    } else {
+        quote!(__es::Option::None)
     };
     let handlers = quote!(<Self as __es::ProjectionParts>::PARTS.0);
     descriptor(projection, this, &style, &table, &handlers)

@@ -60,7 +60,7 @@ pub(crate) enum Shape {
 pub(crate) enum Parameter {
     Event,
     Connection,
-    Dependency(Type),
+    Dependency(Box<Type>),
 }
 
 /// `#[sync_projection] fn …` or `#[async_projection] fn …`.

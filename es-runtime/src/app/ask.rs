@@ -222,13 +222,11 @@ impl<S: Store> AskJson<S> {
         if let Err(error) = within {
             return Err(QueryError::Malformed { query, field: ".".to_owned(), reason: error.to_string() });
         }
-        match engine.read_side.queries.get(&query) {
-            Some(route) => (route.run)(engine, json, options).await,
-            None => {
-                let similar = engine.read_side.queries.similar(&query);
-                Err(QueryError::UnknownQuery { query, similar })
-            }
-        }
+        let Some(run) = engine.read_side.queries.get(&query).map(|route| route.run) else {
+            let similar = engine.read_side.queries.similar(&query);
+            return Err(QueryError::UnknownQuery { query, similar });
+        };
+        run(engine, json, options).await
     }
 }
 

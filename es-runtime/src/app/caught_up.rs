@@ -47,7 +47,7 @@ fn reasons(pending: &[Pending]) -> String {
 
 impl<S> CaughtUp<S> {
     pub(crate) const fn new(engine: Arc<Engine<S>>) -> Self {
-        Self { engine, within: Duration::from_secs(60) }
+        Self { engine, within: Duration::from_mins(1) }
     }
 
     /// Waits no longer than this; without it, 60 s.

@@ -163,12 +163,12 @@ pub fn insert_row<R: ReadModel, E: EventOfSome<A>, A: Aggregate>(
     let event = decode_event::<E, A>(event)?;
     let key = key(&event);
     let name = key.clone();
-    let fold = move |row: Option<R>| match row {
-        None => Ok(Some(run(&event))),
-        Some(_) => {
-            let key = key_text::<R>(event.tenant(), &name);
-            Err(ProjectionFailure::RowExists { handler, table: table::<R>(), key })
+    let fold = move |row: Option<R>| {
+        if row.is_none() {
+            return Ok(Some(run(&event)));
         }
+        let key = key_text::<R>(event.tenant(), &name);
+        Err(ProjectionFailure::RowExists { handler, table: table::<R>(), key })
     };
     Ok(Step { key, fold: Box::new(fold) })
 }
@@ -187,15 +187,13 @@ pub fn change_row<R: ReadModel, E: EventOfSome<A>, A: Aggregate>(
     let event = decode_event::<E, A>(event)?;
     let key = key(&event);
     let name = key.clone();
-    let fold = move |row: Option<R>| match row {
-        Some(mut row) => {
-            run(&mut row, &event);
-            Ok(Some(row))
-        }
-        None => {
+    let fold = move |row: Option<R>| {
+        let Some(mut row) = row else {
             let key = key_text::<R>(event.tenant(), &name);
-            Err(ProjectionFailure::RowMissing { handler, table: table::<R>(), key })
-        }
+            return Err(ProjectionFailure::RowMissing { handler, table: table::<R>(), key });
+        };
+        run(&mut row, &event);
+        Ok(Some(row))
     };
     Ok(Step { key, fold: Box::new(fold) })
 }

@@ -70,13 +70,11 @@ impl<P: Send + Sync + 'static> ExternalProjector for External<P> {
         dependencies: &'a Dependencies,
         events: &'a [Recorded<AnyEvent>],
     ) -> BoxFuture<'a, Result<(), ProjectionFailure>> {
-        match self.handlers.get(handler) {
-            Some(handler) => (handler.run)(&self.projection, dependencies, events),
-            None => {
-                let cause = "it is in no table".to_owned();
-                Box::pin(std::future::ready(Err(ProjectionFailure::Failed { handler: "", cause })))
-            }
-        }
+        let Some(handler) = self.handlers.get(handler) else {
+            let cause = "it is in no table".to_owned();
+            return Box::pin(std::future::ready(Err(ProjectionFailure::Failed { handler: "", cause })));
+        };
+        (handler.run)(&self.projection, dependencies, events)
     }
 
     fn takes_slices(&self, handler: usize) -> bool {

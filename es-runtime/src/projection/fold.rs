@@ -136,22 +136,18 @@ impl<R: ReadModel> FoldSession for Session<R> {
         let mut done: Vec<(RowKey, Slot<R>)> = Vec::new();
         let mut handlers = self.descriptor.handlers_of(event.stream().category(), &event.event().name);
         let failed = handlers.find_map(|(place, handler)| self.one(place, handler, event, &mut done).err());
-        match failed {
-            Some(failure) => {
-                for (key, slot) in done.into_iter().rev() {
-                    self.slots.insert(key, slot);
-                }
-                Err(failure)
+        if let Some(failure) = failed {
+            for (key, slot) in done.into_iter().rev() {
+                self.slots.insert(key, slot);
             }
-            None => {
-                if let Some(undo) = &mut self.undo {
-                    for (key, slot) in done {
-                        undo.entry(key).or_insert(slot);
-                    }
-                }
-                Ok(())
+            return Err(failure);
+        }
+        if let Some(undo) = &mut self.undo {
+            for (key, slot) in done {
+                undo.entry(key).or_insert(slot);
             }
         }
+        Ok(())
     }
 
     fn mark(&mut self) {

@@ -1,7 +1,7 @@
 //! Read models: tables of rows that projections keep and queries read.
 //!
 //! A read model is a row type, declared with [`#[read_model]`](macro@crate::read_model). Its
-//! [projection](crate::projection) writes it, [`Table`] reads it. Stores see rows as [`Value`]s under a [`RowKey`], so a read
+//! [projection](mod@crate::projection) writes it, [`Table`] reads it. Stores see rows as [`Value`]s under a [`RowKey`], so a read
 //! model runs on every store.
 
 mod column;

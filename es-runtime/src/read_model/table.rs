@@ -57,19 +57,19 @@ pub enum ReadModelError {
 pub trait Rows: Send + Sync + 'static {
     /// Says which stored table is to be read. `fresh`: what was known before turned out wrong.
     fn table(&self, table: &'static TableDescriptor, fresh: bool) -> BoxFuture<'_, Result<TableRef, ReadModelError>>;
-    /// As [`RowStore::rows`].
+    /// As [`RowStore::rows`](crate::store::RowStore::rows).
     fn rows<'a>(
         &'a self,
         table: TableRef,
         keys: &'a [RowKey],
     ) -> BoxFuture<'a, Result<Vec<Option<Vec<Value>>>, StoreError>>;
-    /// As [`RowStore::select`].
+    /// As [`RowStore::select`](crate::store::RowStore::select).
     fn select<'a>(
         &'a self,
         table: TableRef,
         selection: &'a Selection,
     ) -> BoxFuture<'a, Result<Vec<Vec<Value>>, StoreError>>;
-    /// As [`RowStore::count`].
+    /// As [`RowStore::count`](crate::store::RowStore::count).
     fn count<'a>(&'a self, table: TableRef, selection: &'a Selection) -> BoxFuture<'a, Result<u64, StoreError>>;
 }
 

@@ -31,8 +31,8 @@ pub struct TableQuery<'t, R: ReadModel> {
     failed: Option<ReadModelError>,
 }
 
-/// Some rows of a query, and where the next ones are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Some rows of a query, and where the next ones are. It can be a query's answer.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Page<R> {
     /// The rows.

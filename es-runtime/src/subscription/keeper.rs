@@ -111,7 +111,7 @@ impl<S: Store> Keeper<S> {
             crate::fail_point::reached("lease.taken");
         }
         self.look_at_versions().await?;
-        self.stop_lost(crew, &leases);
+        stop_lost(crew, &leases);
         for lease in &leases {
             self.heed(crew, lease);
         }
@@ -149,15 +149,6 @@ impl<S: Store> Keeper<S> {
             }
         }
         Ok(false)
-    }
-
-    fn stop_lost(&self, crew: &Crew, leases: &[Lease]) {
-        for (id, running) in &crew.workers {
-            let kept = leases.iter().any(|lease| lease.id == *id && lease.epoch == running.epoch);
-            if !kept {
-                running.stop.send_replace(true);
-            }
-        }
     }
 
     /// Runs a partition, or not, as its status says.
@@ -318,6 +309,15 @@ async fn stopped_for_good(
         tokio::select! {
             _ = stop.changed() => return,
             () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+fn stop_lost(crew: &Crew, leases: &[Lease]) {
+    for (id, running) in &crew.workers {
+        let kept = leases.iter().any(|lease| lease.id == *id && lease.epoch == running.epoch);
+        if !kept {
+            running.stop.send_replace(true);
         }
     }
 }

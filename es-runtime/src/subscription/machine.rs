@@ -97,6 +97,7 @@ struct Page {
 
 /// The decisions of one partition's worker.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one partition")]
 pub(crate) struct Machine {
     limits: Limits,
     parked: Parked,

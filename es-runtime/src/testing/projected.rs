@@ -86,6 +86,7 @@ impl<R: ReadModel + ProjectionOn<MemoryStore>> Projected<R> {
     /// Where an event cannot be written as JSON.
     #[track_caller]
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "a scenario reads better without `&`")]
     pub fn given<A: Aggregate>(mut self, id: A::Id, events: impl IntoEvents<A, Error = Infallible>) -> Self {
         let stream = A::stream(&id).with_tenant(self.tenant.as_str());
         let mut happened = Vec::new();
@@ -182,7 +183,7 @@ impl<R: ReadModel + ProjectionOn<MemoryStore>> Projected<R> {
         let id = |partition| PartitionId { name: descriptor.name.into(), version: descriptor.version, partition };
         let request = LeaseRequest {
             process: ProcessId::new(),
-            timeout: std::time::Duration::from_secs(60),
+            timeout: std::time::Duration::from_mins(1),
             wanted: (0..partitions).map(id).collect(),
         };
         let leases = now(store.lease(&request)).unwrap_or_else(|error| panic!("{error}"));

@@ -19,6 +19,8 @@ pub struct Report {
     pub verification: Verification,
     /// How long the import took.
     pub took: Duration,
+    /// How long the read models took to catch up afterwards.
+    pub behind: Duration,
 }
 
 impl Report {
@@ -31,7 +33,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { survey, tally, verification, took } = self;
+        let Self { survey, tally, verification, took, behind } = self;
         let mut line =
             |name: &str, count: u64, text: &str| writeln!(f, "{name:<18}{:>11}  {text}", HumanCount(count).to_string());
         line("rows", survey.rows, "")?;
@@ -58,6 +60,7 @@ impl fmt::Display for Report {
         let seconds = took.as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = tally.commands() as f64 / seconds.max(0.001);
-        writeln!(f, "{:<18}{:>10.2}s  {rate:.0} commands a second", "time", seconds)
+        writeln!(f, "{:<18}{:>10.2}s  {rate:.0} commands a second", "time", seconds)?;
+        writeln!(f, "{:<18}{:>10.2}s  until the read models had caught up", "", behind.as_secs_f64())
     }
 }

@@ -20,6 +20,9 @@ pub enum NotAValue {
     /// A day has 1,440 minutes.
     #[error("minute {0} is not in a day")]
     ClockTime(u16),
+    /// A time is written `05:15`.
+    #[error("`{0}` is not a time")]
+    Time(String),
 }
 
 fn is_code(text: &str, sizes: impl std::ops::RangeBounds<usize>) -> bool {
@@ -60,6 +63,11 @@ impl TailNumber {
     fn validate(&self) -> Result<(), NotAValue> {
         if is_code(&self.0, 2..=6) { Ok(()) } else { Err(NotAValue::TailNumber(self.0.clone())) }
     }
+
+    /// Stands for no aircraft. No text parses to it.
+    pub(crate) const fn none() -> Self {
+        Self(String::new())
+    }
 }
 
 /// Gives a value around one text its text form.
@@ -89,7 +97,7 @@ const DAY: i32 = 24 * 60;
 /// Not an instant: the timetable is printed in the airport's own time, and nobody says here in which zone a destination
 /// lies. Two readings of the *same* clock can be subtracted, which is all that a delay needs.
 #[value_object(validate)]
-#[derive(Copy)]
+#[derive(Copy, PartialOrd, Ord)]
 pub struct ClockTime(u16);
 
 #[value_object]
@@ -116,6 +124,20 @@ impl ClockTime {
 impl fmt::Display for ClockTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:02}:{:02}", self.0 / 60, self.0 % 60)
+    }
+}
+
+impl FromStr for ClockTime {
+    type Err = NotAValue;
+
+    fn from_str(text: &str) -> Result<Self, NotAValue> {
+        let not_a_time = || NotAValue::Time(text.to_owned());
+        let (hours, minutes) = text.split_once(':').ok_or_else(not_a_time)?;
+        let number = |text: &str, below: u16| text.parse::<u16>().ok().filter(|number| *number < below);
+        match (number(hours, 24), number(minutes, 60)) {
+            (Some(hours), Some(minutes)) => Self::new(hours * 60 + minutes),
+            _ => Err(not_a_time()),
+        }
     }
 }
 

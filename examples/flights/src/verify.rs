@@ -1,4 +1,6 @@
-//! What the data knows itself, against what the events say.
+//! What the data knows itself, against what the events and the read models say.
+
+mod read_model;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,25 +10,27 @@ use es_runtime::prelude::*;
 use es_runtime::store::Store;
 use futures_util::TryStreamExt as _;
 
+use read_model::Expected;
+
 use crate::aggregate::{Flight, FlightEvent};
 use crate::id::FlightId;
 use crate::rows::{self, Row, RowError};
 use crate::value::{ClockTime, Delay};
 use crate::{Error, Flights, FlightsEvent};
 
-/// How many of a thing the data and the events agree on.
+/// How many of a thing the data and the log or a read model agree on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Agreement {
     /// So many there are in the data.
     pub recorded: u64,
-    /// So many the events have.
+    /// So many the events or the rows have.
     pub found: u64,
     /// So many are the same in both.
     pub agreed: u64,
 }
 
 impl Agreement {
-    /// Tells whether data and events agree on all.
+    /// Tells whether both agree on all.
     #[must_use]
     pub const fn holds(&self) -> bool {
         self.recorded == self.found && self.found == self.agreed
@@ -58,18 +62,33 @@ pub struct Verification {
     pub departure_delays: Agreement,
     /// The delays of arrivals, recomputed from the times in the events.
     pub arrival_delays: Agreement,
+    /// The boards, all numbers of each.
+    pub boards: Agreement,
+    /// The delay minutes on all boards.
+    pub board_minutes: Agreement,
+    /// The rotations, with their legs in order.
+    pub rotations: Agreement,
+    /// The legs of all rotations: the flights with an aircraft.
+    pub legs: Agreement,
+    /// What the gates show.
+    pub statuses: Agreement,
 }
 
 impl Verification {
     /// Gives the comparisons with their names.
     #[must_use]
-    pub const fn checks(&self) -> [(&'static str, &Agreement); 5] {
+    pub const fn checks(&self) -> [(&'static str, &Agreement); 10] {
         [
             ("flights", &self.flights),
             ("cancelled", &self.cancelled),
             ("unfinished", &self.unfinished),
             ("departure delays", &self.departure_delays),
             ("arrival delays", &self.arrival_delays),
+            ("boards", &self.boards),
+            ("minutes on them", &self.board_minutes),
+            ("rotations", &self.rotations),
+            ("legs on them", &self.legs),
+            ("statuses", &self.statuses),
         ]
     }
 
@@ -89,11 +108,11 @@ struct Story {
     cancelled: bool,
 }
 
-/// Reads the whole log and compares it with the file, row by row.
+/// Reads the whole log and all read models and compares them with the file, row by row. The read models must have caught up.
 ///
 /// # Errors
 ///
-/// Where the log or the file cannot be read. What does not agree is counted.
+/// Where the log, a read model or the file cannot be read. What does not agree is counted.
 pub async fn verify<S: Store>(app: &App<Flights, S>, path: &Path) -> Result<Verification, Error>
 where
     Flights: DomainOn<S>,
@@ -107,9 +126,11 @@ where
         let FlightsEvent::Flight(event) = event.event();
         found.twice += u64::from(story.tell(event));
     }
+    let mut expected = Expected::default();
     for row in rows::read(path)? {
         match row {
             Ok(row) => {
+                expected.add(&row);
                 let story = stories.remove(&row.flight).unwrap_or_default();
                 found.compare(&row, &story);
             }
@@ -118,6 +139,7 @@ where
         }
     }
     found.others = stories.len() as u64;
+    expected.compare(app, &mut found).await?;
     Ok(found)
 }
 

@@ -192,7 +192,7 @@ pub(crate) fn parameters(marked: &Marked, style: Style, this: &Type, diagnostics
             }
             known.push(Parameter::Connection);
         } else if style == Style::External && types::is_named(ty, "Dep") {
-            known.push(Parameter::Dependency(ty.clone()));
+            known.push(Parameter::Dependency(Box::new(ty.clone())));
         } else {
             other_parameter(ty, style, &known, diagnostics);
         }

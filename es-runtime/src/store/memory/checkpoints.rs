@@ -102,7 +102,9 @@ impl CheckpointStore for MemoryStore {
         tables.open()?;
         let rows = &mut tables.known_row_mut(name, version)?.partitions;
         let Some(number) = partition else {
-            rows.iter_mut().for_each(|row| row.status = status.clone());
+            for row in rows.iter_mut() {
+                row.status = status.clone();
+            }
             return Ok(());
         };
         let gone = || StoreError::Gone { what: format!("partition {number} of projection `{name}` version {version}") };

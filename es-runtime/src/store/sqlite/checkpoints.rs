@@ -62,11 +62,11 @@ impl CheckpointStore for SqliteStore {
              WHERE name = ? AND version = ? AND partition = coalesce(?, partition)",
         );
         script.bind(word).bind(reason).bind(at).bind(name.to_owned()).bind(version).bind(partition);
-        known(self.run_script("setting a status", script).await?, name, version)
+        known(&self.run_script("setting a status", script).await?, name, version)
     }
 
     async fn rewind(&self, name: &str, version: u32, to: GlobalPosition) -> Result<(), StoreError> {
-        known(self.run_script("rewinding", back_to(name, version, to.get())).await?, name, version)
+        known(&self.run_script("rewinding", back_to(name, version, to.get())).await?, name, version)
     }
 
     async fn letters(
@@ -139,7 +139,7 @@ impl SqliteStore {
 }
 
 /// What is asked of a version that is not there says so.
-fn known(changed: Vec<u64>, name: &str, version: u32) -> Result<(), StoreError> {
+fn known(changed: &[u64], name: &str, version: u32) -> Result<(), StoreError> {
     match changed.first() {
         None | Some(0) => Err(StoreError::Gone { what: format!("version {version} of projection `{name}`") }),
         Some(_) => Ok(()),

@@ -134,7 +134,7 @@ fn is_dead(database: Option<&Path>, process: ProcessId) -> bool {
 
 /// A process as it is stored.
 struct Process {
-    process: ProcessId,
+    id: ProcessId,
     wanted: BTreeSet<PartitionId>,
     until: DateTime<Utc>,
     locked: bool,
@@ -150,18 +150,18 @@ async fn lease(
     let now = Utc::now();
     note(request, now, locked).run(connection).await?;
     let (living, dead): (Vec<_>, Vec<_>) = processes(connection).await?.into_iter().partition(|process| {
-        let other = process.process;
+        let other = process.id;
         other == request.process || (process.until >= now && !(process.locked && is_dead(database, other)))
     });
     let partitions = partitions(connection).await?;
     let known: BTreeSet<_> = partitions.iter().map(|held| held.id.clone()).collect();
     // What is wanted and not known is registered by nobody.
-    let known_of = |process: Process| (process.process, process.wanted.intersection(&known).cloned().collect());
+    let known_of = |process: Process| (process.id, process.wanted.intersection(&known).cloned().collect());
     let living: Wants = living.into_iter().map(known_of).collect();
     let mut script = Script::default();
     for process in dead {
         script.add("DELETE FROM processes WHERE process = ?");
-        script.bind(process.process.0.to_string());
+        script.bind(process.id.0.to_string());
     }
     let owners = partitions.into_iter().filter_map(|held| Some((held.id, held.owner?))).collect();
     let decided = fair_share(request.process, &living, &owners);
@@ -201,7 +201,7 @@ async fn processes(connection: &mut SqliteConnection) -> Result<Vec<Process>, Db
         let wanted = wanted.map(|(name, version, partition)| PartitionId { name: name.into(), version, partition });
         let until = DateTime::from_timestamp_micros(heartbeat.saturating_add(timeout));
         Ok(Process {
-            process: ProcessId(process),
+            id: ProcessId(process),
             wanted: wanted.collect(),
             until: until.unwrap_or(DateTime::<Utc>::MAX_UTC),
             locked: row.try_get(3)?,

@@ -200,10 +200,8 @@ pub async fn passed<S: Store>(subscriptions: &Subscriptions<S>, name: &str, posi
 pub async fn healthy<S: Store>(subscriptions: &Subscriptions<S>, wanted: impl Fn(&Health) -> bool) -> Health {
     let mut health = subscriptions.control().health();
     let found = tokio::time::timeout(PATIENCE, health.wait_for(wanted)).await;
-    match found {
-        Ok(found) => found.unwrap().clone(),
-        Err(_) => panic!("{:#?}", *subscriptions.control().health().borrow()),
-    }
+    let Ok(found) = found else { panic!("{:#?}", *subscriptions.control().health().borrow()) };
+    found.unwrap().clone()
 }
 
 pub async fn state<S: Store>(subscriptions: &Subscriptions<S>, wanted: impl Fn(&SubscriptionState) -> bool) -> Health {

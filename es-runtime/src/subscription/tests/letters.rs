@@ -4,6 +4,7 @@ use super::fixture::*;
 use crate::event::GlobalPosition;
 use crate::projection::{FailurePolicy, HandlerMode, HandlerOptions, ProjectionDescriptor, ProjectionHandler};
 use crate::store::{Letter, MemoryStore};
+use crate::subscription::Health;
 use crate::subscription::{StopReason, SubscriptionOptions, SubscriptionState};
 
 fn short(letters: &[Letter]) -> Vec<(u64, &str, bool)> {
@@ -49,7 +50,7 @@ async fn a_mended_program_heals_letters_in_their_order_while_the_worker_goes_on(
     let position = pay(&store, "a", &[5]).await;
     passed(&second, "balances", position).await;
     assert_eq!(seen(&store, "a").await, "a/1 a/2 a/3 a/4 a/5");
-    healthy(&second, |health| health.is_well()).await;
+    healthy(&second, Health::is_well).await;
 }
 
 #[tokio::test]

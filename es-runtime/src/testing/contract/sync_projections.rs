@@ -122,9 +122,9 @@ pub async fn partitions_and_commits_share_the_events_of_a_stream<S: Store>(store
 
 /// Checks what its name says, with every way to fail; nothing of the commit is there.
 pub async fn a_failed_projection_fails_the_commit<S: Store>(store: S) {
+    type Case = (&'static [&'static str], fn(&ProjectionFailure) -> bool);
     register(&store, &FIRST).await;
     store_one(&store, sync("a", 0, &["opened"])).await.expect("stored");
-    type Case = (&'static [&'static str], fn(&ProjectionFailure) -> bool);
     let failing: [Case; 5] = [
         (&["withdrawn", "refused"], |cause| matches!(cause, ProjectionFailure::Failed { handler: "spoiled", .. })),
         (&["withdrawn", "panicked"], |cause| matches!(cause, ProjectionFailure::Panicked { .. })),
