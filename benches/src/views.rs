@@ -34,6 +34,11 @@ pub struct BalanceOf {
     pub account: Uuid,
 }
 
+/// Gives an account's row.
+///
+/// # Errors
+///
+/// What the table says.
 #[query_handler]
 pub async fn balance_of(query: BalanceOf, balances: &Table<Balance>) -> Result<Option<Balance>, ReadModelError> {
     balances.get(&query.account).await

@@ -42,6 +42,25 @@ static PROJECTION: ProjectionDescriptor = ProjectionDescriptor {
 
 const TABLE: TableRef = TableRef { table: &WIDE, version: 1 };
 
+/// As [`WIDE`], without floating-point numbers: a few of its rows come packed into one.
+static PACKED: TableDescriptor = TableDescriptor {
+    name: "packed",
+    columns: &[
+        column("id", ColumnType::Integer, false, true, false),
+        column("flag", ColumnType::Boolean, true, false, false),
+        column("number", ColumnType::Integer, true, false, false),
+        column("text", ColumnType::Text, true, false, false),
+        column("uuid", ColumnType::Uuid, true, false, false),
+        column("moment", ColumnType::Timestamp, true, false, false),
+        column("day", ColumnType::Date, true, false, false),
+        column("amount", ColumnType::Decimal, true, false, false),
+        column("json", ColumnType::Json, true, false, false),
+    ],
+};
+
+static PACKED_PROJECTION: ProjectionDescriptor =
+    ProjectionDescriptor { name: "packed", table: Some(&PACKED), ..PROJECTION };
+
 fn change(tenant: &str, row: &[Value]) -> RowChange {
     let key = RowKey::new(tenant, &row[..1]);
     RowChange { key, row: Some(row.to_vec()), version: Version::new(1), position: GlobalPosition::new(1) }
@@ -95,6 +114,46 @@ async fn every_value_comes_back_as_it_was() {
     let found = bench.store.rows(TABLE, &keys).await.expect("rows");
     for (row, found) in rows.iter().zip(found) {
         assert_eq!(Some(row), found.as_ref());
+    }
+}
+
+#[tokio::test]
+async fn every_value_comes_back_as_it_was_in_rows_that_come_together() {
+    let bench = Bench::new().await;
+    bench.store.register(&PACKED_PROJECTION, None).await.expect("registered");
+    let epoch = bench.lease(&PACKED_PROJECTION).await;
+    let moment = |text: &str| Value::Timestamp(DateTime::parse_from_rfc3339(text).expect("a moment").to_utc());
+    let texts = ["", "it's \"quoted\" \\ and /", "nul\0inside\0", "\u{1}\t\r\n", "🦀 \u{10ffff}", "null", "1e5", "[1]"];
+    let mut values: Vec<(usize, Value)> = vec![
+        (1, Value::Boolean(true)),
+        (1, Value::Boolean(false)),
+        (4, Value::Uuid(Uuid::max())),
+        (5, moment("0000-01-01T00:00:00.000000001Z")),
+        (5, moment("9999-12-31T23:59:59.999999999Z")),
+        (6, Value::Date(NaiveDate::from_ymd_opt(2024, 2, 29).expect("a day"))),
+        (7, Value::Decimal("-0.0000000000000000000000000001".into())),
+        (8, Value::Json(r#"{"a":[1,2.50,"x\u0000",null]}"#.into())),
+    ];
+    values.extend([i64::MIN, -1, 0, i64::MAX].map(|number| (2, Value::Integer(number))));
+    values.extend(texts.map(|text| (3, Value::Text(text.into()))));
+    let row = |((column, value), id): (&(usize, Value), i64)| {
+        let mut row = vec![Value::Null; PACKED.columns.len()];
+        (row[0], row[*column]) = (Value::Integer(id), value.clone());
+        row
+    };
+    // As many as come together, and then as many as do not.
+    let (few, many): (Vec<_>, Vec<_>) =
+        (values.iter().zip(0..).map(row).collect(), values.iter().cycle().zip(0..300).map(row).collect());
+    let table = TableRef { table: &PACKED, version: 1 };
+    for rows in [few, many] {
+        let changes: Vec<_> = rows.iter().map(|row| change("", row)).collect();
+        let keys: Vec<_> =
+            changes.iter().map(|change| change.key.clone()).chain([RowKey::new("", &[Value::Integer(-1)])]).collect();
+        let work = BatchWork::Rows(WriteSet { table, changes });
+        bench.store.project(batch(&PACKED_PROJECTION, epoch, 0, 0, work)).await.expect("written");
+        let found = bench.store.rows(table, &keys).await.expect("rows");
+        let expected: Vec<_> = rows.into_iter().map(Some).chain([None]).collect();
+        assert_eq!(found, expected);
     }
 }
 
