@@ -123,6 +123,7 @@ impl<S: Store> Control<S> {
     pub async fn skip(&self, letter: &Letter) -> Result<bool, ControlError> {
         self.subscriber(&letter.id.name)?;
         let skipped = self.store.skip_letter(&letter.id, letter.letter.position).await?;
+        self.shared.nudge.notify_one();
         tracing::warn!(subscription = %letter.id.name, position = %letter.letter.position, skipped, "a letter was skipped");
         Ok(skipped)
     }

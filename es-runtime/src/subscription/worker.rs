@@ -50,6 +50,8 @@ pub(crate) struct Task<S> {
     pub(crate) tail: watch::Receiver<GlobalPosition>,
     /// Turns true, or is gone, when the worker is to end.
     pub(crate) stop: watch::Receiver<bool>,
+    /// Changes when letters may have been taken away.
+    pub(crate) refresh: watch::Receiver<()>,
     /// Until when the lease holds.
     pub(crate) lease: watch::Receiver<Instant>,
 }
@@ -98,6 +100,10 @@ impl<S: Store> Worker<S> {
                 tracing::warn!(subscription = %self.task.id.name, partition = self.task.id.partition, "the lease was not renewed in time");
                 return Ended::Fenced;
             }
+            if self.task.refresh.has_changed().unwrap_or(false) {
+                self.task.refresh.mark_unchanged();
+                self.machine.refresh();
+            }
             self.machine.set_building(self.task.shared.is_building(&self.task.id.name));
             if let ControlFlow::Break(ended) = self.step().await {
                 return ended;
@@ -107,7 +113,12 @@ impl<S: Store> Worker<S> {
 
     async fn step(&mut self) -> Flow {
         let items = Mine { subscriber: &self.task.subscriber, events: &self.events };
-        match self.machine.next(self.started.elapsed(), &items) {
+        let action = self.machine.next(self.started.elapsed(), &items);
+        self.act(action).await
+    }
+
+    async fn act(&mut self, action: Action) -> Flow {
+        match action {
             Action::Load => self.load().await,
             Action::Read => self.read().await,
             Action::Run(plan) => {
@@ -132,10 +143,17 @@ impl<S: Store> Worker<S> {
     }
 
     async fn wait(&mut self, until: Duration, news: bool) {
-        let Task { stop, tail, .. } = &mut self.task;
+        let Task { stop, tail, refresh, .. } = &mut self.task;
         let woken = tokio::select! {
             // An error says that the keeper is gone: `run` sees it.
             _ = stop.changed() => false,
+            // Marked as unseen, for `run`.
+            changed = refresh.changed() => {
+                if changed.is_ok() {
+                    refresh.mark_changed();
+                }
+                false
+            }
             changed = tail.changed(), if news => changed.is_ok(),
             () = tokio::time::sleep_until(self.started + until) => news,
         };
@@ -224,7 +242,10 @@ impl<S: Store> Worker<S> {
                 let made = self.folding.fold(store, &**projector, &self.machine, &plan, &items).await;
                 match made {
                     Ok(Made::Batch(plan, work)) => self.store_batch(plan, work).await,
-                    Ok(Made::Stop(reason)) => Flow::Break(Ended::Stopped(reason)),
+                    Ok(Made::Stop(reason)) => match self.machine.stop(reason) {
+                        Action::Stop(reason) => Flow::Break(Ended::Stopped(reason)),
+                        _ => Flow::Continue(()),
+                    },
                     Ok(Made::Unstorable(plan, failure)) => self.unstorable(&plan, failure),
                     Err(error) => self.store_failed(&error),
                 }
@@ -401,7 +422,6 @@ impl<S: Store> Worker<S> {
     }
 
     fn store_failed(&mut self, error: &StoreError) -> Flow {
-        self.folding.forget();
         match error {
             StoreError::Closed => Flow::Break(Ended::Stopped(StopReason::Closed)),
             StoreError::Gone { .. } => Flow::Break(Ended::Stopped(StopReason::Dropped)),
