@@ -264,3 +264,22 @@ async fn room_that_was_made_by_skipping_is_seen_before_a_worker_stops() {
         assert!(store.skip_letter(&letters[0].id, position).await.unwrap());
     }
 }
+
+#[tokio::test]
+async fn a_retry_whose_rows_were_not_known_and_the_worker_do_not_overwrite_each_other() {
+    let store = MemoryStore::new();
+    let first = start(&store, balances(&BALANCES, HANDLERS), options()).await;
+    let position = append(&store, "a", "paid", &["garbage"]).await;
+    passed(&first, "balances", position).await;
+    first.shutdown().await;
+    let long = SubscriptionOptions { lease_timeout: std::time::Duration::from_mins(10), ..options() };
+    let runs = start(&store, balances(&BALANCES, MENDED), long.clone()).await;
+    let position = append(&store, "b", "moved", &[r#"{"cents":7,"to":"a"}"#]).await;
+    passed(&runs, "balances", position).await;
+    // Another process, so that the worker does not hear of it.
+    let other = start(&store, balances(&BALANCES, MENDED), long).await;
+    assert_eq!(other.control().retry("balances", None).await.unwrap().handled, 1);
+    let position = append(&store, "b", "moved", &[r#"{"cents":7,"to":"a"}"#]).await;
+    passed(&runs, "balances", position).await;
+    assert_eq!(seen(&store, "a").await, "b/1 a/1 b/2");
+}
