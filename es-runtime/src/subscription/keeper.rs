@@ -109,7 +109,7 @@ impl<S: Store> Keeper<S> {
                 })??;
         crew.lease.send_replace(asked + self.options.lease_timeout);
         self.look_at_versions().await?;
-        self.stop_lost(crew, &leases);
+        Self::stop_lost(crew, &leases);
         for lease in &leases {
             self.heed(crew, lease);
         }
@@ -138,7 +138,7 @@ impl<S: Store> Keeper<S> {
         Ok(())
     }
 
-    fn stop_lost(&self, crew: &Crew, leases: &[Lease]) {
+    fn stop_lost(crew: &Crew, leases: &[Lease]) {
         for (id, running) in &crew.workers {
             let kept = leases.iter().any(|lease| lease.id == *id && lease.epoch == running.epoch);
             if !kept {

@@ -95,6 +95,7 @@ struct Page {
 
 /// The decisions of one partition's worker.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own; most combinations occur")]
 pub(crate) struct Machine {
     limits: Limits,
     parked: Parked,

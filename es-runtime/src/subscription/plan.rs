@@ -108,14 +108,14 @@ impl Plan {
             keys.push(items.stream(item));
         }
         self.room(&keys, parked, bound)?;
-        self.put_aside(item, keys, Some(cause), attempts);
+        self.put_aside(item, keys, Some(&cause), attempts);
         Ok(())
     }
 
-    fn put_aside(&mut self, item: usize, keys: Vec<String>, cause: Option<String>, attempts: u32) {
+    fn put_aside(&mut self, item: usize, keys: Vec<String>, cause: Option<&str>, attempts: u32) {
         for key in keys {
             self.added.insert(key.clone());
-            self.letters.push(PlannedLetter { item, key, cause: cause.clone(), attempts });
+            self.letters.push(PlannedLetter { item, key, cause: cause.map(str::to_owned), attempts });
         }
     }
 

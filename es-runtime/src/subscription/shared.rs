@@ -75,24 +75,26 @@ impl Shared {
                 (name, Serving { mine, active })
             })
             .collect();
-        for (name, now) in &serving {
-            if now.mine == Some(VersionState::Active) && self.is_building(name) {
-                self.finished(name);
-            }
-        }
+        let serves = |(name, now): (&Arc<str>, &Serving)| {
+            (now.mine == Some(VersionState::Active) && self.is_building(name)).then(|| Arc::clone(name))
+        };
+        let finished: Vec<Arc<str>> = serving.iter().filter_map(serves).collect();
         self.serving.send_if_modified(|known| {
             let news = *known != serving;
             *known = serving;
             news
         });
+        for name in &finished {
+            self.finished(name);
+        }
     }
 
     /// This program's version serves from now on.
     pub(crate) fn switched(&self, name: &Arc<str>, version: u32) {
-        self.finished(name);
         self.serving.send_modify(|serving| {
             serving.insert(Arc::clone(name), Serving { mine: Some(VersionState::Active), active: Some(version) });
         });
+        self.finished(name);
     }
 
     /// Measures a version that is being built.
@@ -102,6 +104,8 @@ impl Shared {
         let meter = *self.meters.lock().entry(Arc::clone(name)).or_insert_with(|| Meter::new(now, at.0));
         let measured = meter.measure(now, Arc::clone(name), version, at);
         self.progress.send_modify(|progress| match progress.iter_mut().find(|known| known.name == *name) {
+            // Another partition's worker may have made it serve meanwhile.
+            Some(known) if known.finished => {}
             Some(known) => *known = measured,
             None => progress.push(measured),
         });

@@ -27,8 +27,8 @@ async fn run(store: impl EventStore, sender: watch::Sender<GlobalPosition>) {
         let poll = if watches { store.poll_interval() } else { Some(WITHOUT_WATCH) };
         tokio::select! {
             () = sender.closed() => return,
-            changed = changes.changed(), if watches => {
-                if changed.is_ok() {
+            woken = changes.changed(), if watches => {
+                if woken.is_ok() {
                     // Without a question: what the store says may be ahead of what readers may see, but it wakes them.
                     let hint = *changes.borrow_and_update();
                     sender.send_modify(|head| *head = hint.max(*head));

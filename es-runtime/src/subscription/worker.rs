@@ -246,7 +246,7 @@ impl<S: Store> Worker<S> {
                         Action::Stop(reason) => Flow::Break(Ended::Stopped(reason)),
                         _ => Flow::Continue(()),
                     },
-                    Ok(Made::Unstorable(plan, failure)) => self.unstorable(&plan, failure),
+                    Ok(Made::Unstorable(plan, failure)) => self.unstorable(&plan, &failure),
                     Err(error) => self.store_failed(&error),
                 }
             }
@@ -413,12 +413,12 @@ impl<S: Store> Worker<S> {
     }
 
     /// A row cannot be stored, and it is not known which event made it so: the batch is halved until it is one event.
-    fn unstorable(&mut self, plan: &Plan, failure: ProjectionFailure) -> Flow {
+    fn unstorable(&mut self, plan: &Plan, failure: &ProjectionFailure) -> Flow {
         if self.machine.narrow(plan) {
             return Flow::Continue(());
         }
         let item = plan.handled.first().copied().unwrap_or(plan.range.start);
-        self.event_failed(item, true, &failure)
+        self.event_failed(item, true, failure)
     }
 
     fn store_failed(&mut self, error: &StoreError) -> Flow {

@@ -202,7 +202,7 @@ pub async fn healthy<S: Store>(subscriptions: &Subscriptions<S>, wanted: impl Fn
     let found = tokio::time::timeout(PATIENCE, health.wait_for(wanted)).await;
     match found {
         Ok(found) => found.unwrap().clone(),
-        Err(_) => panic!("{:#?}", *subscriptions.health().borrow()),
+        Err(late) => panic!("{late}: {:#?}", *subscriptions.health().borrow()),
     }
 }
 

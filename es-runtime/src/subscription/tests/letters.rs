@@ -4,7 +4,7 @@ use super::fixture::*;
 use crate::event::GlobalPosition;
 use crate::projection::{FailurePolicy, HandlerMode, HandlerOptions, ProjectionDescriptor, ProjectionHandler};
 use crate::store::{CheckpointStore, Letter, MemoryStore};
-use crate::subscription::{StopReason, SubscriptionOptions, SubscriptionState};
+use crate::subscription::{Health, StopReason, SubscriptionOptions, SubscriptionState};
 
 fn short(letters: &[Letter]) -> Vec<(u64, &str, bool)> {
     letters.iter().map(|it| (it.letter.position.get(), it.letter.key.as_str(), it.letter.cause.is_some())).collect()
@@ -45,12 +45,12 @@ async fn a_mended_program_heals_letters_in_their_order_while_the_worker_goes_on(
     let retried = second.control().retry("balances", Some(r#"["","a"]"#)).await.unwrap();
     assert_eq!((retried.handled, retried.failed.len(), retried.waiting), (3, 0, 0));
     assert_eq!(seen(&store, "a").await, "a/1 a/2 a/3 a/4");
-    healthy(&second, |health| health.is_well()).await;
+    healthy(&second, Health::is_well).await;
     // The worker finds out that the row is free, and takes what the retry wrote for granted.
     let position = pay(&store, "a", &[5]).await;
     passed(&second, "balances", position).await;
     assert_eq!(seen(&store, "a").await, "a/1 a/2 a/3 a/4 a/5");
-    healthy(&second, |health| health.is_well()).await;
+    healthy(&second, Health::is_well).await;
 }
 
 #[tokio::test]
