@@ -8,7 +8,7 @@ use super::read_models::ReadModels;
 use crate::error::Pending;
 use crate::event::{GlobalPosition, StreamId};
 use crate::projection::ProjectionDescriptor;
-use crate::store::{Checkpoint, Store, StoreError, SubscriptionStatus, VersionState};
+use crate::store::{Checkpoint, ProjectionVersion, Store, StoreError, SubscriptionStatus, VersionState};
 
 /// How often the checkpoints are looked at where no wake-up of this process comes: at first, and at most.
 const POLL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
@@ -64,16 +64,16 @@ impl<S: Store> ReadModels<S> {
     }
 
     async fn look(&self, projection: &'static ProjectionDescriptor, awaited: Awaited<'_>) -> Result<Look, StoreError> {
-        let Some(version) = self.serving_version(projection).await? else {
+        let Some((version, state)) = self.serving_version(projection).await? else {
             return Ok(Look::Behind);
         };
-        let own = version == projection.version;
+        let active = version == projection.version && state == VersionState::Active;
         let checkpoints = self.store().checkpoints(projection.name, version).await?;
         if let Some(reason) = checkpoints.iter().find_map(|checkpoint| in_vain(checkpoint, awaited.position)) {
             return Ok(Look::InVain(reason));
         }
         // What is projected in the append is visible when the receipt is there; nothing else can be missing.
-        let all_sync = own && projection.has_sync() && !projection.has_async();
+        let all_sync = active && projection.has_sync() && !projection.has_async();
         if !all_sync && checkpoints.iter().any(|checkpoint| checkpoint.position < awaited.position) {
             return Ok(Look::Behind);
         }
@@ -87,21 +87,22 @@ impl<S: Store> ReadModels<S> {
         }))
     }
 
-    /// Gives the version that queries read.
-    async fn serving_version(&self, projection: &'static ProjectionDescriptor) -> Result<Option<u32>, StoreError> {
-        if self.is_active(projection) {
-            return Ok(Some(projection.version));
+    /// Gives the version that queries read, and where it stands.
+    async fn serving_version(
+        &self,
+        projection: &'static ProjectionDescriptor,
+    ) -> Result<Option<(u32, VersionState)>, StoreError> {
+        let own = |known: &&ProjectionVersion| known.name == projection.name && known.version == projection.version;
+        let serves = |known: &&ProjectionVersion| own(known) && known.state == VersionState::Active;
+        let mut stored = self.rows.versions(false).await?;
+        if !stored.iter().any(|known| serves(&known)) {
+            // It may have been built meanwhile.
+            stored = self.rows.versions(true).await?;
         }
-        let stored = self.store().projections().await?;
-        let mine = stored.iter().filter(|known| known.name == projection.name);
-        let own = mine.clone().find(|known| known.version == projection.version);
-        if own.is_some_and(|own| own.state == VersionState::Active) {
-            self.activated(projection);
-        }
-        if own.is_some_and(|own| own.state != VersionState::Building) {
-            return Ok(Some(projection.version));
-        }
-        Ok(mine.clone().find(|known| known.state == VersionState::Active).map(|known| known.version))
+        let own = stored.iter().find(own).filter(|known| known.state != VersionState::Building);
+        let active = |known: &&ProjectionVersion| known.name == projection.name && known.state == VersionState::Active;
+        let read = own.or_else(|| stored.iter().find(active));
+        Ok(read.map(|known| (known.version, known.state)))
     }
 }
 

@@ -49,6 +49,8 @@ struct Crew {
     tasks: JoinSet<(PartitionId, Ended)>,
     /// Until when all leases hold.
     lease: watch::Sender<Instant>,
+    /// Tells the workers to look at their letters.
+    refresh: watch::Sender<()>,
 }
 
 impl<S: Store> Keeper<S> {
@@ -60,6 +62,7 @@ impl<S: Store> Keeper<S> {
             workers: BTreeMap::new(),
             tasks: JoinSet::new(),
             lease: watch::Sender::new(Instant::now() + self.options.lease_timeout),
+            refresh: watch::Sender::new(()),
         };
         let mut next = Instant::now();
         while !*stop.borrow() && stop.has_changed().is_ok() {
@@ -116,6 +119,7 @@ impl<S: Store> Keeper<S> {
             self.heed(crew, lease);
         }
         self.show_missing(&leases);
+        crew.refresh.send_replace(());
         Ok(())
     }
 
@@ -188,6 +192,7 @@ impl<S: Store> Keeper<S> {
             dependencies: Arc::clone(&self.dependencies),
             tail: self.tail.clone(),
             stop: stopped,
+            refresh: crew.refresh.subscribe(),
             lease: crew.lease.subscribe(),
         };
         let (id, store, shared) = (lease.id.clone(), self.store.clone(), Arc::clone(&self.shared));

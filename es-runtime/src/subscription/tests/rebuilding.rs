@@ -22,7 +22,7 @@ async fn load(store: MemoryStore, accounts: usize, rounds: usize) -> GlobalPosit
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_version_takes_over_under_load_and_the_old_one_is_dropped() {
+async fn a_new_version_takes_over_under_load_and_the_old_one_stays_while_somebody_runs_it() {
     let store = MemoryStore::new();
     let old = start(&store, balances(&BALANCES, HANDLERS), options()).await;
     let position = load(store.clone(), 8, 50).await;
@@ -44,12 +44,15 @@ async fn a_new_version_takes_over_under_load_and_the_old_one_is_dropped() {
         (new.control().version_state("balances"), new.control().active_version("balances")),
         (Some(VersionState::Active), Some(2))
     );
+    // A living process still reads the old one.
     let versions = store.projections().await.unwrap();
-    assert_eq!(versions.iter().map(|it| (it.version, it.state)).collect::<Vec<_>>(), [(2, VersionState::Active)]);
+    let states: Vec<_> = versions.iter().map(|it| (it.version, it.state)).collect();
+    assert_eq!(states, [(1, VersionState::Retired), (2, VersionState::Active)]);
     let rows = all_rows(&store, 2).await;
     assert_eq!(rows.len(), 8);
     assert!(rows.iter().all(|row| row.seen.split_whitespace().count() == 250), "{rows:?}");
-    // The old program says that it is too old.
+    // Where somebody drops it all the same, the old program says that it is too old.
+    assert_eq!(store.drop_retired("balances").await.unwrap(), 1);
     let dropped =
         |state: &SubscriptionState| matches!(state, SubscriptionState::Stopped { reason: StopReason::Dropped, .. });
     state(&old, dropped).await;
