@@ -266,7 +266,7 @@ impl<S: Store> Worker<S> {
         let to = batch.to;
         match self.task.store.project(batch).await {
             Ok(done) => {
-                self.stored(plan, done, to).await;
+                self.stored(plan, done, to);
                 Flow::Continue(())
             }
             Err(error) => {
@@ -312,7 +312,7 @@ impl<S: Store> Worker<S> {
         SafePosition(last.map_or(self.position, Recorded::position))
     }
 
-    async fn stored(&mut self, plan: Plan, done: BatchDone, to: Option<SafePosition>) {
+    fn stored(&mut self, plan: Plan, done: BatchDone, to: Option<SafePosition>) {
         self.position = to.map_or(self.position, SafePosition::get);
         self.meters.handled(plan.handled.len());
         let causes = plan.letters.iter().filter(|letter| letter.cause.is_some()).count();
@@ -331,20 +331,16 @@ impl<S: Store> Worker<S> {
         self.meters.age(age.filter(|_| !self.is_at_head()));
         self.publish();
         if done.switched {
-            self.switched().await;
+            self.switched();
         }
     }
 
-    async fn switched(&mut self) {
-        let Task { store, id, shared, options, .. } = &self.task;
+    fn switched(&self) {
+        let Task { id, shared, .. } = &self.task;
         tracing::info!(subscription = %id.name, version = id.version, "the new version serves");
         shared.switched(&id.name, id.version);
-        if options.drop_retired
-            && let Err(error) = store.drop_retired(&id.name).await
-        {
-            // The keeper does it with its next look.
-            tracing::warn!(subscription = %id.name, %error, "older versions could not be dropped yet");
-        }
+        // The keeper drops older versions, as far as nobody runs them.
+        shared.nudge.notify_one();
         self.publish();
     }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use chrono::Utc;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
@@ -10,6 +11,7 @@ use super::SqliteStore;
 use super::connected::reset_inside;
 use super::error::{DbError, damaged};
 use super::job::End;
+use super::rows::read;
 use super::script::Script;
 use super::table::{quoted, stored_name, view_sql};
 use crate::projection::{ConnectedProjector, ProjectionDescriptor, ProjectionStyle};
