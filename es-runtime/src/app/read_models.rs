@@ -1,6 +1,7 @@
 //! The read models of an application: which stored table serves which row type, and how far each projection is.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -10,7 +11,7 @@ use super::query_route::QueryRoutes;
 use crate::projection::{BoxFuture, ProjectionDescriptor};
 use crate::read_model::{ReadModelError, RowKey, Rows, Selection, TableDescriptor, TableRef, Value};
 use crate::store::{ProjectionVersion, Store, StoreError, VersionState};
-use crate::subscription::{Health, Subscriptions};
+use crate::subscription::{Control, Health, Subscriptions};
 
 /// The read models of an application.
 pub(crate) struct ReadModels<S> {
@@ -20,7 +21,7 @@ pub(crate) struct ReadModels<S> {
     pub(crate) rows: Arc<Serving<S>>,
     /// What follows the log in this process. Dropped with the application, its workers end.
     pub(crate) subscriptions: Subscriptions<S>,
-    /// The projections whose own version is known to serve; a version never serves twice.
+    /// The projections whose own version has served: it is what queries read, unless it is dropped.
     active: RwLock<FxHashSet<&'static str>>,
 }
 
@@ -29,8 +30,14 @@ pub(crate) struct Serving<S> {
     store: S,
     /// The projections, by their tables.
     by_table: FxHashMap<&'static str, &'static ProjectionDescriptor>,
-    known: RwLock<FxHashMap<&'static str, TableRef>>,
+    /// When it was found out, too: another process may have begun to build a version anew.
+    known: RwLock<FxHashMap<&'static str, (TableRef, Instant)>>,
+    /// What this process knows of the versions.
+    control: Control<S>,
 }
+
+/// How long a program relies on what it knows of a table.
+const RELIABLE: Duration = Duration::from_secs(1);
 
 impl<S: Store> ReadModels<S> {
     pub(crate) fn new(
@@ -41,7 +48,8 @@ impl<S: Store> ReadModels<S> {
     ) -> Self {
         let by_table =
             projections.iter().filter_map(|projection| Some((projection.table?.name, *projection))).collect();
-        let rows = Serving { store, by_table, known: RwLock::default() };
+        let control = subscriptions.control().clone();
+        let rows = Serving { store, by_table, known: RwLock::default(), control };
         let projections = projections.into_iter().map(|projection| (projection.name, projection)).collect();
         Self { projections, queries, rows: Arc::new(rows), subscriptions, active: RwLock::default() }
     }
@@ -78,6 +86,16 @@ impl<S: Store> ReadModels<S> {
 }
 
 impl<S: Store> Serving<S> {
+    /// Gives what is known of a table and can be relied on.
+    fn known(&self, table: &'static TableDescriptor) -> Option<TableRef> {
+        let is_built = |name| self.control.version_state(name) == Some(VersionState::Building);
+        if self.by_table.get(table.name).is_some_and(|projection| is_built(projection.name)) {
+            return None;
+        }
+        let (known, since) = self.known.read().get(table.name).copied()?;
+        (since.elapsed() < RELIABLE).then_some(known)
+    }
+
     async fn resolve(&self, table: &'static TableDescriptor) -> Result<TableRef, ReadModelError> {
         let Some(projection) = self.by_table.get(table.name) else {
             return Err(ReadModelError::Unknown { table: table.name });
@@ -112,16 +130,17 @@ fn serving(
 
 impl<S: Store> Rows for Serving<S> {
     fn table(&self, table: &'static TableDescriptor, fresh: bool) -> BoxFuture<'_, Result<TableRef, ReadModelError>> {
-        let known = self.known.read().get(table.name).copied().filter(|_| !fresh);
+        let known = if fresh { None } else { self.known(table) };
         Box::pin(async move {
             if let Some(known) = known {
                 return Ok(known);
             }
+            let since = Instant::now();
             let found = self.resolve(table).await?;
             // Only the program's own version stays readable until somebody drops it; the others change with the switch.
             let own = self.by_table.get(table.name).is_some_and(|projection| projection.version == found.version);
             if own {
-                self.known.write().insert(table.name, found);
+                self.known.write().insert(table.name, (found, since));
             } else {
                 self.known.write().remove(table.name);
             }
