@@ -190,6 +190,7 @@ macro_rules! store_contract {
             sync_projections::a_failed_projection_fails_the_commit,
             sync_projections::a_projection_that_takes_too_long_fails_the_commit,
             sync_projections::commits_of_a_group_are_projected_alone,
+            sync_projections::a_refused_commit_leaves_nothing_for_those_behind_it,
             sync_projections::many_commits_at_once_are_projected_once_each,
             sync_projections::a_commit_far_ahead_of_the_worker_is_refused,
             sync_projections::a_commit_behind_a_letter_is_refused,

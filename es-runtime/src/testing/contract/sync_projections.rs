@@ -206,6 +206,34 @@ pub async fn commits_of_a_group_are_projected_alone<S: Store>(store: S) {
     }
 }
 
+/// Checks what its name says: neither where a claim is taken nor where another projection refuses it after the first has folded it.
+pub async fn a_refused_commit_leaves_nothing_for_those_behind_it<S: Store>(store: S) {
+    register(&store, &FIRST).await;
+    let mut other = Worker::start(&store, &OTHER).await;
+    record(&store, &stream("z"), 0, &["moved:1:c"]).await;
+    let mut batch = other.batch(BatchWork::Nothing, None);
+    batch.letters = vec![letter(&whole_log(&store, 1).await[0], key_of("", "c").as_str(), Some("why"))];
+    other.project(batch).await.expect("stored");
+    let both = commit_of(&stream("c"), 1, &["withdrawn:9"]).projected(&[&FIRST, &OTHER]);
+    let results = store_together(
+        &store,
+        vec![
+            sync("a", 0, &["opened"]).claiming("x"),
+            sync("b", 0, &["opened"]),
+            sync("b", 1, &["withdrawn:9"]).claiming("x"),
+            sync("b", 1, &["withdrawn:1"]),
+            sync("c", 0, &["opened"]),
+            both,
+            sync("c", 1, &["withdrawn:2"]),
+        ],
+    )
+    .await;
+    let stored: Vec<_> = results.iter().map(Result::is_ok).collect();
+    assert_eq!(stored, [true, true, false, true, true, false, true], "{results:?}");
+    assert_eq!(state(&store, &FIRST, "b").await, seen(-1, "1 2"));
+    assert_eq!(state(&store, &FIRST, "c").await, seen(-2, "1 2"));
+}
+
 /// Checks what its name says.
 pub async fn many_commits_at_once_are_projected_once_each<S: Store>(store: S) {
     let mut worker = Worker::start(&store, &FIRST).await;
