@@ -22,6 +22,7 @@ on_every_store! {
     a_table_that_changed_without_a_new_version_fails_at_start_with_the_difference,
     a_projection_can_be_rebuilt_from_the_start,
     what_is_built_anew_is_not_read_in_part,
+    what_is_rebuilt_in_place_is_not_read_before_it_is_done,
 }
 
 async fn some_history<S: Store>(bank: &App<Bank, S>, seed: u64, commands: u64) {
@@ -180,4 +181,25 @@ async fn what_is_built_anew_is_not_read_in_part<S: Store>(store: S) {
         bank.subscriptions().resume(name).await.unwrap();
     }
     super::truth::check(&bank).await;
+}
+
+async fn what_is_rebuilt_in_place_is_not_read_before_it_is_done<S: Store>(store: S) {
+    // Nobody works here, so it stays half done until somebody does.
+    let build = || App::<Bank, S>::builder(store.clone()).without_workers().build();
+    let (bank, other) = (build().await.unwrap(), build().await.unwrap());
+    some_history(&bank, 1, 50).await;
+    let read = async |app: &App<Bank, S>| app.table::<super::domain::Balance>().count().await;
+    assert!(read(&bank).await.unwrap() > 0 && read(&other).await.unwrap() > 0);
+    bank.subscriptions().rebuild("balances").await.unwrap();
+    let error = read(&bank).await.unwrap_err();
+    assert_eq!(error.to_string(), "version 1 of the table `balances` is still being built");
+    // Who did not ask for it notices soon.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while read(&other).await.is_ok() {
+        assert!(Instant::now() < deadline, "the other one reads a part of the history");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let working: App<Bank, S> = App::builder(store.clone()).build().await.unwrap();
+    super::truth::check(&working).await;
+    assert_eq!(read(&bank).await.unwrap(), read(&working).await.unwrap());
 }

@@ -174,7 +174,7 @@ impl<S: Store> Control<S> {
     }
 
     /// Builds the version that serves anew, in place: it is emptied, and serves again when it has caught up; until then queries fail with
-    /// [`ReadModelError::Building`](crate::read_model::ReadModelError::Building). To build beside the one that serves, raise the projection's version.
+    /// [`ReadModelError::Building`](crate::read_model::ReadModelError::Building), in other processes within a second. To build beside the one that serves, raise the projection's version.
     ///
     /// # Errors
     ///
@@ -189,6 +189,9 @@ impl<S: Store> Control<S> {
             }
             Registered::Connected(projector) => self.store.reset(projection, Some(Arc::clone(projector))).await?,
             Registered::External(_) => self.store.rewind(name, projection.version, GlobalPosition::START).await?,
+        }
+        if !matches!(subscriber.registered, Registered::External(_)) {
+            self.shared.builds_anew(&subscriber.name, projection.version);
         }
         self.moved(subscriber);
         Ok(())

@@ -133,26 +133,13 @@ impl<S: Store> Keeper<S> {
         }
         for subscriber in self.subscribers.iter() {
             let mine = self.shared.serving_of(&subscriber.name).mine == Some(VersionState::Active);
-            let old = |it: &&crate::store::ProjectionVersion| {
-                *it.name == *subscriber.name && it.version < subscriber.projection.version
-            };
-            let mut retired = known.iter().filter(old);
-            if mine && retired.clone().next().is_some() && !self.runs(&mut retired).await? {
+            let old =
+                |it: &ProjectionVersion| *it.name == *subscriber.name && it.version < subscriber.projection.version;
+            if mine && known.iter().any(old) {
                 self.store.drop_retired(&subscriber.name).await?;
             }
         }
         Ok(())
-    }
-
-    /// Tells whether a living process still runs one of these versions: it reads their tables.
-    async fn runs(&self, versions: &mut (dyn Iterator<Item = &ProjectionVersion> + Send)) -> Result<bool, StoreError> {
-        for version in versions {
-            let checkpoints = self.store.checkpoints(&version.name, version.version).await?;
-            if checkpoints.iter().any(|checkpoint| checkpoint.owner.is_some()) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// Runs a partition, or not, as its status says.

@@ -102,6 +102,14 @@ impl Shared {
         self.finished(name);
     }
 
+    /// This program's version is built anew, in place: nobody of this process is to take what is there for the whole.
+    pub(crate) fn builds_anew(&self, name: &Arc<str>, version: u32) {
+        self.serving.send_modify(|serving| {
+            let active = serving.get(name).and_then(|known| known.active).filter(|active| *active != version);
+            serving.insert(Arc::clone(name), Serving { mine: Some(VersionState::Building), active });
+        });
+    }
+
     /// Measures a version that is being built.
     pub(crate) fn measure(&self, name: &Arc<str>, version: u32) {
         let at = done_of(&self.health.borrow(), name, version);
