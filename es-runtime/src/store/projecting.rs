@@ -499,6 +499,16 @@ impl SyncProjections {
     }
 }
 
+impl SyncProjections {
+    /// Tells whether a projection is among them.
+    #[must_use]
+    pub fn brings(&self, projection: &ProjectionDescriptor) -> bool {
+        let folded = self.folded.iter().map(|projector| projector.descriptor());
+        let connected = self.connected.iter().map(|projector| projector.descriptor());
+        folded.chain(connected).any(|known| (known.name, known.version) == (projection.name, projection.version))
+    }
+}
+
 impl std::fmt::Debug for SyncProjections {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let folded = self.folded.iter().map(|projector| projector.descriptor().name);
