@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use es_runtime::prelude::*;
@@ -16,6 +17,8 @@ const FILE: &str = "ES_TEST_FILE";
 const SEED: &str = "ES_TEST_SEED";
 /// `place,count`: the process kills itself when it comes by the place for the `count`th time.
 const FAIL_POINT: &str = "ES_TEST_FAIL_POINT";
+/// As the above, and it only stops (SIGSTOP), until somebody lets it go on.
+const STOP_POINT: &str = "ES_TEST_STOP_POINT";
 
 /// How many accounts the children of one file share.
 pub const ACCOUNTS: u64 = 12;
@@ -43,13 +46,65 @@ pub async fn bank(file: &Path) -> App<Bank, SqliteStore> {
 }
 
 pub fn start(file: &Path, seed: u64, fail_point: Option<(&str, u32)>) -> Child {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["read::child::dispatcher", "--exact", "--ignored", "--nocapture"]);
-    command.env(FILE, file).env(SEED, seed.to_string());
+    let mut command = command(file, seed);
     if let Some((place, count)) = fail_point {
         command.env(FAIL_POINT, format!("{place},{count}"));
     }
-    command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+    command.spawn().unwrap()
+}
+
+/// Starts a child that stops itself when it comes by a place for the `count`th time.
+pub fn start_and_stop(file: &Path, seed: u64, place: &str, count: u32) -> Child {
+    command(file, seed).env(STOP_POINT, format!("{place},{count}")).spawn().unwrap()
+}
+
+fn command(file: &Path, seed: u64) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["read::child::dispatcher", "--exact", "--ignored", "--nocapture"]);
+    command.env(FILE, file).env(SEED, seed.to_string());
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+}
+
+/// A child that does not outlive its test.
+pub struct Running(pub Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Collects what a child acknowledges while the test does something else.
+pub fn listen(child: &mut Child) -> Arc<Mutex<Vec<Acknowledged>>> {
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let all = Arc::<Mutex<Vec<Acknowledged>>>::default();
+    let heard = Arc::clone(&all);
+    std::thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            heard.lock().unwrap().extend(parse(&line));
+        }
+    });
+    all
+}
+
+fn parse(line: &str) -> Option<Acknowledged> {
+    let parts: Vec<&str> = line.strip_prefix("ack ")?.split(' ').collect();
+    let [account, version, position] = parts[..] else { return None };
+    let (account, version, position) = (account.parse().ok()?, version.parse().ok()?, position.parse().ok()?);
+    Some(Acknowledged { account, version, position })
+}
+
+/// Sends a signal (`STOP`, `CONT`) to a process.
+pub fn signal(name: &str, process: u32) {
+    assert!(Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status().unwrap().success());
+}
+
+/// Tells whether a process is stopped by a signal.
+pub fn is_stopped(process: u32) -> bool {
+    let told = Command::new("ps").args(["-o", "state=", "-p", &process.to_string()]).output().unwrap();
+    String::from_utf8_lossy(&told.stdout).trim_start().starts_with('T')
 }
 
 /// Reads acknowledgements until the child ends or there are enough; kills it then, and reads what it still said.
@@ -63,13 +118,8 @@ pub fn acknowledged(child: &mut Child, enough: usize) -> Vec<Acknowledged> {
             child.wait().unwrap();
             return acknowledged;
         }
-        let Some(rest) = line.trim_end().strip_prefix("ack ") else { continue };
-        let parts: Vec<&str> = rest.split(' ').collect();
-        acknowledged.push(Acknowledged {
-            account: parts[0].parse().unwrap(),
-            version: parts[1].parse().unwrap(),
-            position: parts[2].parse().unwrap(),
-        });
+        let Some(one) = parse(line.trim_end()) else { continue };
+        acknowledged.push(one);
         if acknowledged.len() == enough {
             // SIGKILL: nothing of the child runs any more.
             child.kill().unwrap();
@@ -82,13 +132,10 @@ pub fn acknowledged(child: &mut Child, enough: usize) -> Vec<Acknowledged> {
 async fn dispatcher() {
     let file = std::env::var(FILE).unwrap();
     if let Ok(point) = std::env::var(FAIL_POINT) {
-        let (place, count) = point.split_once(',').unwrap();
-        let (place, left) = (place.to_owned(), AtomicU32::new(count.parse().unwrap()));
-        fail_points::on_reach(move |reached| {
-            if reached == place && left.fetch_sub(1, Ordering::SeqCst) == 1 {
-                kill_myself();
-            }
-        });
+        at(&point, kill_myself);
+    }
+    if let Ok(point) = std::env::var(STOP_POINT) {
+        at(&point, || signal("STOP", std::process::id()));
     }
     let seed: u64 = std::env::var(SEED).unwrap().parse().unwrap();
     let bank = bank(Path::new(&file)).await;
@@ -96,6 +143,17 @@ async fn dispatcher() {
     for caller in callers.collect::<Vec<_>>() {
         caller.await.unwrap();
     }
+}
+
+/// Does something when the process comes by a place for the n-th time.
+fn at(point: &str, action: impl Fn() + Send + Sync + 'static) {
+    let (place, count) = point.split_once(',').unwrap();
+    let (place, left) = (place.to_owned(), AtomicU32::new(count.parse().unwrap()));
+    fail_points::on_reach(move |reached| {
+        if reached == place && left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            action();
+        }
+    });
 }
 
 fn kill_myself() {

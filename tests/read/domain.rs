@@ -270,6 +270,9 @@ domain! {
     projections: [Balance, BranchTotal, Owner, Fragile]
 }
 
+// Only what runs in the append.
+domain! { pub Owners = "owners"; domains: [Core]; projections: [Owner] }
+
 /// The next version of [`Balance`]: in dollars too, and it no longer deletes.
 #[read_model(table = "balances")]
 pub struct BalanceV2 {

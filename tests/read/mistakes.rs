@@ -10,6 +10,7 @@ use crate::domain::on_every_store;
 on_every_store! {
     a_row_that_is_not_there_or_is_there_already_puts_the_event_aside_with_its_key,
     projections_of_a_commit_run_by_priority_and_then_by_name,
+    functions_on_one_event_run_by_priority,
 }
 
 /// Takes for granted what it should not.
@@ -107,4 +108,33 @@ fn the_synchronous_share_is_counted() {
     assert_eq!(Bank::describe().synchronous_share(), (3, 9));
     let map = Bank::map().to_string();
     assert_eq!((map.matches("==>").count(), map.matches("-.->").count()), (3, 6), "{map}");
+}
+
+/// Two functions on one event and one row: the second one written runs first.
+#[read_model(table = "steps")]
+pub struct Steps {
+    #[key]
+    pub owner: String,
+    pub steps: String,
+}
+
+#[projection(name = "steps", version = 1)]
+impl Steps {
+    #[sync_projection(priority = 7, key = |event| event.owner.clone())]
+    fn last(&mut self, _: &Recorded<Opened>) {
+        self.steps.push_str("last");
+    }
+
+    #[sync_projection(priority = 3, key = |event| event.owner.clone())]
+    fn first(event: &Recorded<Opened>) -> Self {
+        Self { owner: event.owner.clone(), steps: "first ".to_owned() }
+    }
+}
+
+domain! { pub Stepping = "stepping"; domains: [Core]; projections: [Steps] }
+
+async fn functions_on_one_event_run_by_priority<S: Store>(store: S) {
+    let app: App<Stepping, S> = App::builder(store).build().await.unwrap();
+    open(&app, "ann").await.unwrap();
+    assert_eq!(app.table::<Steps>().list().await.unwrap()[0].steps, "first last");
 }

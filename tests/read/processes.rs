@@ -1,12 +1,14 @@
 //! Several processes on one file.
 
 use std::collections::HashSet;
+use std::future::IntoFuture as _;
 use std::time::Duration;
 
 use es_runtime::prelude::*;
 use es_runtime::store::{Checkpoint, CheckpointStore as _};
 use tokio::time::Instant;
 
+use super::domain::{Account, Deposit, Open, Withdraw};
 use super::{child, truth};
 
 async fn owned(bank: &App<super::domain::Bank, SqliteStore>) -> Vec<Checkpoint> {
@@ -57,4 +59,82 @@ async fn two_processes_share_the_partitions_and_leases_move_when_one_is_killed()
     assert!(acknowledged.len() >= 200);
     truth::check(&bank).await;
     bank.shutdown().await;
+}
+
+/// Makes sure that a child is stopped while it holds no lock of the file: with one, SQLite lets nobody else write.
+async fn stopped_without_the_lock(bank: &App<super::domain::Bank, SqliteStore>, child: u32) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !child::is_stopped(child) {
+        assert!(Instant::now() < deadline, "the child did not come by the place where it stops");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let writes = || bank.dispatch(Open { account: Uuid::now_v7(), owner: "me".into(), branch: 0 }).into_future();
+    while tokio::time::timeout(Duration::from_millis(300), writes()).await.is_err() {
+        assert!(Instant::now() < deadline, "the child always holds the lock");
+        child::signal("CONT", child);
+        tokio::time::sleep(Duration::from_millis(3)).await;
+        child::signal("STOP", child);
+    }
+}
+
+/// A process stands still for longer than its lease holds, with folded rows in hand, and then goes on as if nothing had happened.
+async fn stop_and_go_on(place: &str, count: u32) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bank.db");
+    let bank = child::bank(&file).await;
+    let mut other = child::Running(child::start_and_stop(&file, u64::from(count), place, count));
+    let (process, heard) = (other.0.id(), child::listen(&mut other.0));
+    stopped_without_the_lock(&bank, process).await;
+    let before = owned(&bank).await;
+
+    // Its lease runs out, others take over and go on behind where it stood, and on the same rows.
+    until(&bank, "all partitions taken over", |all| {
+        owners(all).len() == 1 && all.iter().all(|each| each.owner.is_some())
+    })
+    .await;
+    let mine = owned(&bank).await;
+    for (before, mine) in before.iter().zip(&mine) {
+        assert_eq!(mine.epoch > before.epoch, mine.owner != before.owner, "{before:?} -> {mine:?}");
+    }
+    for number in 0..child::ACCOUNTS {
+        let account = child::account(number);
+        let _ = bank.dispatch(Open { account, owner: "me".into(), branch: 1 }).await;
+        let _ = bank.dispatch(Deposit { account, branch: 1, cents: vec![5, 6] }).await;
+        let _ = bank.dispatch(Withdraw { account, cents: 1 }).await;
+    }
+    truth::check(&bank).await;
+
+    child::signal("CONT", process);
+    let heard_before = heard.lock().unwrap().len();
+    until(&bank, "the other one's share", |all| owners(all).len() == 2 && all.iter().all(|each| each.owner.is_some()))
+        .await;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while heard.lock().unwrap().len() < heard_before + 50 {
+        assert!(Instant::now() < deadline, "the child does not go on");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    drop(other);
+    truth::check(&bank).await;
+    for checkpoint in owned(&bank).await {
+        assert_eq!(checkpoint.letters, 0, "{checkpoint:?}");
+    }
+    let heard = heard.lock().unwrap().clone();
+    for acknowledged in heard {
+        let version = bank.load::<Account>(acknowledged.account).await.unwrap().version();
+        assert!(version.get() >= acknowledged.version, "lost: {acknowledged:?}");
+    }
+    bank.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_stood_still_past_its_lease_does_no_harm_with_what_it_had_folded() {
+    for count in [1, 4, 20] {
+        stop_and_go_on("batch.folded", count).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_stood_still_past_its_lease_does_no_harm_with_what_it_had_just_leased() {
+    stop_and_go_on("lease.taken", 1).await;
+    stop_and_go_on("lease.taken", 3).await;
 }

@@ -8,7 +8,7 @@ use es_runtime::prelude::*;
 use es_runtime::store::Store;
 use serde_json::json;
 
-use super::domain::{Balance, BalanceOf, Bank, BranchTotal, Deposit, Open, TotalOf};
+use super::domain::{Balance, BalanceOf, Bank, BranchTotal, Core, Deposit, Open, Owner, Owners, TotalOf};
 use crate::domain::on_every_store;
 
 on_every_store! {
@@ -19,6 +19,9 @@ on_every_store! {
     tenants_see_their_own_rows,
     a_closed_application_answers_nothing,
     a_process_without_workers_waits_for_those_of_others,
+    what_the_append_projects_is_visible_at_once_and_only_then,
+    only_what_is_put_aside_up_to_the_receipt_is_in_its_way,
+    a_letter_behind_a_thousand_others_is_found,
 }
 
 async fn bank<S: Store>(store: S) -> App<Bank, S> {
@@ -123,4 +126,57 @@ async fn a_process_without_workers_waits_for_those_of_others<S: Store>(store: S)
     assert!(matches!(query.await, Err(QueryError::NotYetVisible { .. })));
     let _worker = bank(store).await;
     assert_eq!(writer.query(TotalOf { branch: 3 }).after(&receipt).within_secs(20).await.unwrap(), 5);
+}
+
+async fn what_the_append_projects_is_visible_at_once_and_only_then<S: Store>(store: S) {
+    let owners: App<Owners, S> = App::builder(store.clone()).without_workers().build().await.unwrap();
+    let visibility = async |limit| {
+        let open = Open { account: Uuid::now_v7(), owner: "ann".into(), branch: 1 };
+        owners.dispatch(open).wait_for_projections(limit).await.unwrap().visibility()
+    };
+    let (long, short) = (Duration::from_secs(20), Duration::from_millis(50));
+    assert_eq!(visibility(long).await, Visibility::Visible);
+    owners.subscriptions().pause("owners").await.unwrap();
+    assert_eq!(visibility(long).await, Visibility::Visible, "nobody follows the log for it");
+    owners.subscriptions().resume("owners").await.unwrap();
+    owners.caught_up().within(short).await.unwrap_err();
+
+    // While it is built anew, commits leave it to the workers; and those of another program never bring it.
+    owners.subscriptions().rebuild("owners").await.unwrap();
+    assert_eq!(visibility(short).await, Visibility::Pending);
+    let worker: App<Owners, S> = App::builder(store.clone()).build().await.unwrap();
+    worker.caught_up().within_secs(20).await.unwrap();
+    let core: App<Core, S> = App::builder(store).build().await.unwrap();
+    core.dispatch(Open { account: Uuid::now_v7(), owner: "ann".into(), branch: 1 }).await.unwrap();
+    worker.caught_up().within_secs(20).await.unwrap();
+    assert_eq!(worker.table::<Owner>().get(&"ann".to_owned()).await.unwrap().unwrap().accounts, 4);
+}
+
+/// An amount that overflows the row's column parks the stream.
+async fn overflow<S: Store>(bank: &App<Bank, S>, account: Uuid, more: usize) -> Receipt<()> {
+    let mut cents = vec![i64::MAX, i64::MAX];
+    cents.extend(std::iter::repeat_n(1, more));
+    bank.dispatch(Deposit { account, branch: 1, cents: vec![1] }).await.unwrap();
+    bank.dispatch(Deposit { account, branch: 1, cents }).await.unwrap()
+}
+
+async fn only_what_is_put_aside_up_to_the_receipt_is_in_its_way<S: Store>(store: S) {
+    let bank = bank(store).await;
+    let account = open(&bank).await;
+    let before = bank.dispatch(Deposit { account, branch: 1, cents: vec![-7] }).await.unwrap();
+    let after = overflow(&bank, account, 0).await;
+    bank.caught_up().await.unwrap();
+    let error = bank.query(BalanceOf { account }).after(&after).within_secs(20).await.unwrap_err();
+    assert!(matches!(error, QueryError::NotYetVisible { .. }), "{error}");
+    bank.query(BalanceOf { account }).after(&before).within_secs(20).await.unwrap();
+}
+
+async fn a_letter_behind_a_thousand_others_is_found<S: Store>(store: S) {
+    let bank = bank(store).await;
+    let (first, second) = (open(&bank).await, open(&bank).await);
+    overflow(&bank, first, 1_100).await;
+    let receipt = overflow(&bank, second, 0).await;
+    bank.caught_up().await.unwrap();
+    let error = bank.query(BalanceOf { account: second }).after(&receipt).within_secs(20).await.unwrap_err();
+    assert!(matches!(error, QueryError::NotYetVisible { .. }), "{error}");
 }

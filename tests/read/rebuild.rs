@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use es_runtime::app::BuildError;
+use es_runtime::app::{BuildError, Visibility};
 use es_runtime::prelude::*;
 use es_runtime::store::{EventStore as _, ProjectionRegistry as _, RegisterError, Store, VersionState};
 use futures_util::TryStreamExt as _;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::child::account;
 use super::domain::{
-    AccountEvent, BalanceChanged, BalanceV2, Bank, BankChanged, BankV2, Close, Deposit, Open, Withdraw,
+    AccountEvent, BalanceChanged, BalanceV2, Bank, BankChanged, BankV2, BranchTotal, Close, Deposit, Open, Withdraw,
 };
 use super::random::Random;
 use crate::domain::on_every_store;
@@ -21,6 +21,8 @@ on_every_store! {
     a_rebuild_that_is_interrupted_goes_on_where_it_was,
     a_table_that_changed_without_a_new_version_fails_at_start_with_the_difference,
     a_projection_can_be_rebuilt_from_the_start,
+    what_is_built_anew_is_not_read_in_part,
+    what_is_rebuilt_in_place_is_not_read_before_it_is_done,
 }
 
 async fn some_history<S: Store>(bank: &App<Bank, S>, seed: u64, commands: u64) {
@@ -157,4 +159,47 @@ async fn a_projection_can_be_rebuilt_from_the_start<S: Store>(store: S) {
     bank.subscriptions().rebuild("balances").await.unwrap();
     some_history(&bank, 2, 50).await;
     super::truth::check(&bank).await;
+}
+
+async fn what_is_built_anew_is_not_read_in_part<S: Store>(store: S) {
+    let bank: App<Bank, S> = App::builder(store).build().await.unwrap();
+    some_history(&bank, 1, 60).await;
+    super::truth::check(&bank).await;
+    // Nobody builds it for now.
+    for name in ["branch_totals", "owners"] {
+        bank.subscriptions().pause(name).await.unwrap();
+        bank.subscriptions().rebuild(name).await.unwrap();
+    }
+    let error = bank.table::<BranchTotal>().list().await.unwrap_err();
+    assert_eq!(error.to_string(), "version 1 of the table `branch_totals` is still being built");
+    // A commit does not fold into what is being built, so nobody may say that it is visible.
+    let fresh = account(77);
+    let receipt = bank.dispatch(Open { account: fresh, owner: "new".into(), branch: 0 });
+    let receipt = receipt.wait_for_projections(Duration::from_secs(5)).await.unwrap();
+    assert_eq!(receipt.visibility(), Visibility::Pending);
+    for name in ["branch_totals", "owners"] {
+        bank.subscriptions().resume(name).await.unwrap();
+    }
+    super::truth::check(&bank).await;
+}
+
+async fn what_is_rebuilt_in_place_is_not_read_before_it_is_done<S: Store>(store: S) {
+    // Nobody works here, so it stays half done until somebody does.
+    let build = || App::<Bank, S>::builder(store.clone()).without_workers().build();
+    let (bank, other) = (build().await.unwrap(), build().await.unwrap());
+    some_history(&bank, 1, 50).await;
+    let read = async |app: &App<Bank, S>| app.table::<super::domain::Balance>().count().await;
+    assert!(read(&bank).await.unwrap() > 0 && read(&other).await.unwrap() > 0);
+    bank.subscriptions().rebuild("balances").await.unwrap();
+    let error = read(&bank).await.unwrap_err();
+    assert_eq!(error.to_string(), "version 1 of the table `balances` is still being built");
+    // Who did not ask for it notices soon.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while read(&other).await.is_ok() {
+        assert!(Instant::now() < deadline, "the other one reads a part of the history");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let working: App<Bank, S> = App::builder(store.clone()).build().await.unwrap();
+    super::truth::check(&working).await;
+    assert_eq!(read(&bank).await.unwrap(), read(&working).await.unwrap());
 }

@@ -130,7 +130,7 @@ impl Projection {
             function.retry = function.retry.or(options.retry.as_ref().map(|retry| retry.value));
             function.on_failure = function.on_failure.or(options.on_failure);
         }
-        let projection = Self {
+        let mut projection = Self {
             runtime: runtime(options.runtime),
             name: options.name.map(|name| name.0),
             version: options.version.map_or(1, |version| version.value),
@@ -142,6 +142,11 @@ impl Projection {
             block,
         };
         check::whole(&projection, diagnostics);
+        // The table's order is the order in which functions on one event run: by priority, those behind the log last.
+        projection.functions.sort_by_key(|function| match function.mode {
+            Mode::Sync { priority, .. } => priority,
+            Mode::Async => u64::MAX,
+        });
         Some(projection)
     }
 }

@@ -50,7 +50,7 @@ CREATE TABLE dead_letters (
     attempts  INTEGER NOT NULL,
     at        INTEGER NOT NULL,
     touched   INTEGER NOT NULL, -- when it was last tried
-    PRIMARY KEY (name, version, key, position)
+    PRIMARY KEY (name, version, key, position, partition)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX dead_letters_position ON dead_letters (name, version, position);

@@ -33,13 +33,16 @@ pub(crate) struct AskOptions {
     tenant: String,
     after: GlobalPosition,
     streams: Vec<StreamId>,
+    /// Whether nothing but receipts says what is waited for.
+    receipts_only: bool,
     within: Duration,
     stale: bool,
 }
 
 impl Default for AskOptions {
     fn default() -> Self {
-        Self { tenant: String::new(), after: GlobalPosition::START, streams: Vec::new(), within: WITHIN, stale: false }
+        let (tenant, streams) = (String::new(), Vec::new());
+        Self { tenant, after: GlobalPosition::START, streams, receipts_only: true, within: WITHIN, stale: false }
     }
 }
 
@@ -73,12 +76,14 @@ macro_rules! ask_options {
         /// replayed one too.
         pub fn after<O>(mut self, receipt: &Receipt<O>) -> Self {
             self.options.streams.push(receipt.stream().clone());
-            self.after_position(receipt.position())
+            self.options.after = self.options.after.max(receipt.position());
+            self
         }
 
         /// Waits until everything up to a position is visible in the tables that the query reads.
         pub fn after_position(mut self, position: GlobalPosition) -> Self {
             self.options.after = self.options.after.max(position);
+            self.options.receipts_only = false;
             self
         }
 
@@ -191,7 +196,8 @@ async fn visible<S: Store, E>(
     }
     let projections = engine.read_side.projections_of(reads);
     let deadline = tokio::time::Instant::now() + options.within;
-    let awaited = Awaited { position: options.after, streams: &options.streams };
+    let receipts_only = options.receipts_only;
+    let awaited = Awaited { position: options.after, streams: &options.streams, receipts_only };
     match engine.read_side.passed(&projections, awaited, deadline).await {
         Ok(pending) if pending.is_empty() || options.stale => Ok(()),
         Ok(pending) => Err(QueryError::NotYetVisible { pending, position: options.after, waited: options.within }),

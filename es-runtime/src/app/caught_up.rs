@@ -77,7 +77,7 @@ impl<S: Store> IntoFuture for CaughtUp<S> {
             let position = self.engine.store.head().await?;
             let projections: Vec<_> = self.engine.read_side.projections.values().copied().collect();
             let deadline = tokio::time::Instant::now() + self.within;
-            let awaited = Awaited { position, streams: &[] };
+            let awaited = Awaited { position, streams: &[], receipts_only: false };
             let pending = self.engine.read_side.passed(&projections, awaited, deadline).await?;
             if pending.is_empty() { Ok(()) } else { Err(NotCaughtUp::Pending { pending, position }) }
         })

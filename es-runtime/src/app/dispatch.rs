@@ -155,7 +155,8 @@ async fn watched<S: Store, O>(engine: &Engine<S>, mut receipt: Receipt<O>, limit
         projection.handlers.iter().any(|handler| handler.category == category)
     };
     let projections: Vec<_> = engine.read_side.projections.values().copied().filter(mine).collect();
-    let awaited = Awaited { position: receipt.position, streams: std::slice::from_ref(&receipt.stream) };
+    let streams = std::slice::from_ref(&receipt.stream);
+    let awaited = Awaited { position: receipt.position, streams, receipts_only: true };
     let deadline = tokio::time::Instant::now() + limit;
     let pending = engine.read_side.passed(&projections, awaited, deadline).await;
     receipt.visibility = match pending {

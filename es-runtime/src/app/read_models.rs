@@ -1,16 +1,18 @@
 //! The read models of an application: which stored table serves which row type, and how far each projection is.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 
 use super::query_route::QueryRoutes;
 use crate::projection::{BoxFuture, ProjectionDescriptor};
+use crate::query::EVERY_TABLE;
 use crate::read_model::{ReadModelError, RowKey, Rows, Selection, TableDescriptor, TableRef, Value};
 use crate::store::{ProjectionVersion, Store, StoreError, VersionState};
-use crate::subscription::{Health, Subscriptions};
+use crate::subscription::{Control, Health, Subscriptions};
 
 /// The read models of an application.
 pub(crate) struct ReadModels<S> {
@@ -20,8 +22,6 @@ pub(crate) struct ReadModels<S> {
     pub(crate) rows: Arc<Serving<S>>,
     /// What follows the log in this process. Dropped with the application, its workers end.
     pub(crate) subscriptions: Subscriptions<S>,
-    /// The projections whose own version is known to serve; a version never serves twice.
-    active: RwLock<FxHashSet<&'static str>>,
 }
 
 /// The rows of a store, with the knowledge of which version of a table serves.
@@ -29,8 +29,20 @@ pub(crate) struct Serving<S> {
     store: S,
     /// The projections, by their tables.
     by_table: FxHashMap<&'static str, &'static ProjectionDescriptor>,
-    known: RwLock<FxHashMap<&'static str, TableRef>>,
+    control: Control<S>,
+    known: RwLock<Option<Known>>,
 }
+
+/// Which versions of projections there are, as the store said a moment ago.
+struct Known {
+    versions: Arc<[ProjectionVersion]>,
+    at: Instant,
+    generation: u64,
+}
+
+/// For how long it is believed which version serves. This process's own rebuilds and switches end it at once, those of others are noticed
+/// after this time.
+const BELIEVED: Duration = Duration::from_millis(250);
 
 impl<S: Store> ReadModels<S> {
     pub(crate) fn new(
@@ -41,9 +53,9 @@ impl<S: Store> ReadModels<S> {
     ) -> Self {
         let by_table =
             projections.iter().filter_map(|projection| Some((projection.table?.name, *projection))).collect();
-        let rows = Serving { store, by_table, known: RwLock::default() };
+        let rows = Serving { store, by_table, control: subscriptions.control().clone(), known: RwLock::default() };
         let projections = projections.into_iter().map(|projection| (projection.name, projection)).collect();
-        Self { projections, queries, rows: Arc::new(rows), subscriptions, active: RwLock::default() }
+        Self { projections, queries, rows: Arc::new(rows), subscriptions }
     }
 
     pub(crate) fn store(&self) -> &S {
@@ -55,16 +67,11 @@ impl<S: Store> ReadModels<S> {
         self.subscriptions.control().health()
     }
 
-    pub(crate) fn is_active(&self, projection: &ProjectionDescriptor) -> bool {
-        self.active.read().contains(projection.name)
-    }
-
-    pub(crate) fn activated(&self, projection: &ProjectionDescriptor) {
-        self.active.write().insert(projection.name);
-    }
-
     /// Names the projections that write these tables, each once.
     pub(crate) fn projections_of(&self, tables: &[Option<&'static str>]) -> Vec<&'static ProjectionDescriptor> {
+        if tables.contains(&Some(EVERY_TABLE)) {
+            return self.projections.values().copied().collect();
+        }
         let mut found: Vec<&'static ProjectionDescriptor> = Vec::new();
         for table in tables.iter().flatten() {
             if let Some(projection) = self.rows.by_table.get(table)
@@ -78,13 +85,29 @@ impl<S: Store> ReadModels<S> {
 }
 
 impl<S: Store> Serving<S> {
-    async fn resolve(&self, table: &'static TableDescriptor) -> Result<TableRef, ReadModelError> {
+    /// Gives which versions of projections there are; `fresh`: as the store says now.
+    pub(crate) async fn versions(&self, fresh: bool) -> Result<Arc<[ProjectionVersion]>, StoreError> {
+        // Before the store is asked: what changes meanwhile is noticed the next time.
+        let (generation, at) = (self.control.generation(), Instant::now());
+        let believed = |known: &&Known| !fresh && known.generation == generation && known.at + BELIEVED > at;
+        if let Some(known) = self.known.read().as_ref().filter(believed) {
+            return Ok(Arc::clone(&known.versions));
+        }
+        let versions: Arc<[ProjectionVersion]> = self.store.projections().await?.into();
+        *self.known.write() = Some(Known { versions: Arc::clone(&versions), at, generation });
+        Ok(versions)
+    }
+
+    async fn resolve(&self, table: &'static TableDescriptor, fresh: bool) -> Result<TableRef, ReadModelError> {
         let Some(projection) = self.by_table.get(table.name) else {
             return Err(ReadModelError::Unknown { table: table.name });
         };
-        let stored = self.store.projections().await?;
-        let mine = stored.into_iter().filter(|version| version.name == projection.name);
-        serving(projection, table, &mine.collect::<Vec<_>>())
+        let stored = self.versions(fresh).await?;
+        match serving(projection, table, &stored) {
+            // It may have been built meanwhile.
+            Err(ReadModelError::Building { .. }) if !fresh => serving(projection, table, &*self.versions(true).await?),
+            served => served,
+        }
     }
 }
 
@@ -96,8 +119,9 @@ fn serving(
     stored: &[ProjectionVersion],
 ) -> Result<TableRef, ReadModelError> {
     let (name, version) = (table.name, projection.version);
-    let active = stored.iter().find(|known| known.state == VersionState::Active);
-    match stored.iter().find(|known| known.version == version).map(|known| known.state) {
+    let stored = || stored.iter().filter(|known| known.name == projection.name);
+    let active = stored().find(|known| known.state == VersionState::Active);
+    match stored().find(|known| known.version == version).map(|known| known.state) {
         Some(VersionState::Active | VersionState::Retired) => Ok(TableRef { table, version }),
         Some(VersionState::Building) => match active {
             Some(active) if active.table == table.describe() => Ok(TableRef { table, version: active.version }),
@@ -112,21 +136,7 @@ fn serving(
 
 impl<S: Store> Rows for Serving<S> {
     fn table(&self, table: &'static TableDescriptor, fresh: bool) -> BoxFuture<'_, Result<TableRef, ReadModelError>> {
-        let known = self.known.read().get(table.name).copied().filter(|_| !fresh);
-        Box::pin(async move {
-            if let Some(known) = known {
-                return Ok(known);
-            }
-            let found = self.resolve(table).await?;
-            // Only the program's own version stays readable until somebody drops it; the others change with the switch.
-            let own = self.by_table.get(table.name).is_some_and(|projection| projection.version == found.version);
-            if own {
-                self.known.write().insert(table.name, found);
-            } else {
-                self.known.write().remove(table.name);
-            }
-            Ok(found)
-        })
+        Box::pin(self.resolve(table, fresh))
     }
 
     fn rows<'a>(

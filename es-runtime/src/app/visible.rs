@@ -8,13 +8,10 @@ use super::read_models::ReadModels;
 use crate::error::Pending;
 use crate::event::{GlobalPosition, StreamId};
 use crate::projection::ProjectionDescriptor;
-use crate::store::{Checkpoint, Store, StoreError, SubscriptionStatus, VersionState};
+use crate::store::{Checkpoint, ProjectionVersion, Store, StoreError, SubscriptionStatus, VersionState};
 
 /// How often the checkpoints are looked at where no wake-up of this process comes: at first, and at most.
 const POLL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
-
-/// Up to how many letters are searched for one of the receipt's stream.
-const LETTERS: usize = 1_000;
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +19,8 @@ pub(crate) struct Awaited<'a> {
     pub(crate) position: GlobalPosition,
     /// The streams of the receipts: an event of theirs that is put aside is not visible.
     pub(crate) streams: &'a [StreamId],
+    /// Whether the position is that of a receipt of this program: what its append projects is there already.
+    pub(crate) receipts_only: bool,
 }
 
 impl<S: Store> ReadModels<S> {
@@ -67,41 +66,55 @@ impl<S: Store> ReadModels<S> {
         let Some(version) = self.serving_version(projection).await? else {
             return Ok(Look::Behind);
         };
-        let own = version == projection.version;
         let checkpoints = self.store().checkpoints(projection.name, version).await?;
-        if let Some(reason) = checkpoints.iter().find_map(|checkpoint| in_vain(checkpoint, awaited.position)) {
-            return Ok(Look::InVain(reason));
+        if checkpoints.is_empty() {
+            return Ok(Look::InVain(format!("version {version} was dropped")));
         }
-        // What is projected in the append is visible when the receipt is there; nothing else can be missing.
-        let all_sync = own && projection.has_sync() && !projection.has_async();
-        if !all_sync && checkpoints.iter().any(|checkpoint| checkpoint.position < awaited.position) {
-            return Ok(Look::Behind);
+        let behind = checkpoints.iter().any(|checkpoint| checkpoint.position < awaited.position);
+        if behind && !self.came_with_the_commit(projection, awaited).await? {
+            let in_vain = checkpoints.iter().find_map(|checkpoint| in_vain(checkpoint, awaited.position));
+            return Ok(in_vain.map_or(Look::Behind, Look::InVain));
         }
         if awaited.streams.is_empty() || checkpoints.iter().all(|checkpoint| checkpoint.letters == 0) {
             return Ok(Look::Passed);
         }
-        let letters = self.store().letters(projection.name, version, None, LETTERS).await?;
-        let aside = letters.iter().find(|letter| awaited.streams.contains(&letter.letter.stream));
+        let letters = self.store().letters(projection.name, version, None, usize::MAX).await?;
+        let letters = letters.iter().map(|letter| &letter.letter);
+        let mut aside = letters.take_while(|letter| letter.position <= awaited.position);
+        let aside = aside.find(|letter| awaited.streams.contains(&letter.stream));
         Ok(aside.map_or(Look::Passed, |letter| {
-            Look::InVain(format!("the event at position {} is put aside", letter.letter.position))
+            Look::InVain(format!("the event at position {} is put aside", letter.position))
         }))
+    }
+
+    /// Tells whether what a receipt speaks of was projected in the append: where nothing is asynchronous, and this version serves. The
+    /// commits of other programs may have left it to the workers.
+    async fn came_with_the_commit(
+        &self,
+        projection: &'static ProjectionDescriptor,
+        awaited: Awaited<'_>,
+    ) -> Result<bool, StoreError> {
+        if !awaited.receipts_only || !projection.has_sync() || projection.has_async() {
+            return Ok(false);
+        }
+        let stored = self.rows.versions(true).await?;
+        let is_own = |known: &&ProjectionVersion| known.name == projection.name && known.version == projection.version;
+        Ok(stored.iter().find(is_own).is_some_and(|own| own.state == VersionState::Active))
     }
 
     /// Gives the version that queries read.
     async fn serving_version(&self, projection: &'static ProjectionDescriptor) -> Result<Option<u32>, StoreError> {
-        if self.is_active(projection) {
-            return Ok(Some(projection.version));
+        let own = |known: &&ProjectionVersion| known.name == projection.name && known.version == projection.version;
+        let serves = |known: &&ProjectionVersion| own(known) && known.state == VersionState::Active;
+        let mut stored = self.rows.versions(false).await?;
+        if !stored.iter().any(|known| serves(&known)) {
+            // It may have been built meanwhile.
+            stored = self.rows.versions(true).await?;
         }
-        let stored = self.store().projections().await?;
-        let mine = stored.iter().filter(|known| known.name == projection.name);
-        let own = mine.clone().find(|known| known.version == projection.version);
-        if own.is_some_and(|own| own.state == VersionState::Active) {
-            self.activated(projection);
-        }
-        if own.is_some_and(|own| own.state != VersionState::Building) {
-            return Ok(Some(projection.version));
-        }
-        Ok(mine.clone().find(|known| known.state == VersionState::Active).map(|known| known.version))
+        let own = stored.iter().find(own).filter(|known| known.state != VersionState::Building);
+        let active = |known: &&ProjectionVersion| known.name == projection.name && known.state == VersionState::Active;
+        let read = own.or_else(|| stored.iter().find(active));
+        Ok(read.map(|known| known.version))
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-use super::{ProjectionDescriptor, ProjectionFailure};
+use super::{ProjectionDescriptor, ProjectionFailure, watched};
 use crate::event::{AnyEvent, Recorded};
 
 /// A boxed future.
@@ -92,7 +92,9 @@ impl<P: Send + Sync + 'static, C: Send + 'static> ConnectedProjector for Connect
         events: &'a [Recorded<AnyEvent>],
     ) -> BoxFuture<'a, Result<(), ProjectionFailure>> {
         match (connection.downcast_mut::<C>(), self.handlers.get(handler)) {
-            (Some(connection), Some(handler)) => (handler.run)(&self.projection, connection, events),
+            (Some(connection), Some(called)) => {
+                watched(self.descriptor, handler, (called.run)(&self.projection, connection, events))
+            }
             _ => Box::pin(std::future::ready(Err(other_store()))),
         }
     }

@@ -23,7 +23,8 @@ pub struct ProjectionDescriptor {
     pub partitions: u32,
     /// Whether a connected projection has a `#[reset]` function.
     pub resets: bool,
-    /// Its functions, in the order in which they are written.
+    /// Its functions, in the order in which those that take one event run: synchronous ones by priority, then the others, equal ones as they
+    /// are written.
     pub handlers: &'static [ProjectionHandler],
 }
 
@@ -117,7 +118,7 @@ pub enum FailurePolicy {
 }
 
 impl ProjectionDescriptor {
-    /// Gives the functions that take an event, in the order in which they are written, with their places.
+    /// Gives the functions that take an event, in the order in which they run, with their places.
     pub fn handlers_of<'a>(
         &'static self,
         category: &'a str,

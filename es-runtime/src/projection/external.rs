@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{BoxFuture, ProjectionDescriptor, ProjectionFailure};
+use super::{BoxFuture, ProjectionDescriptor, ProjectionFailure, watched};
 use crate::event::{AnyEvent, Recorded};
 use crate::handler::Dependencies;
 
@@ -70,11 +70,11 @@ impl<P: Send + Sync + 'static> ExternalProjector for External<P> {
         dependencies: &'a Dependencies,
         events: &'a [Recorded<AnyEvent>],
     ) -> BoxFuture<'a, Result<(), ProjectionFailure>> {
-        let Some(handler) = self.handlers.get(handler) else {
+        let Some(called) = self.handlers.get(handler) else {
             let cause = "it is in no table".to_owned();
             return Box::pin(std::future::ready(Err(ProjectionFailure::Failed { handler: "", cause })));
         };
-        (handler.run)(&self.projection, dependencies, events)
+        watched(self.descriptor, handler, (called.run)(&self.projection, dependencies, events))
     }
 
     fn takes_slices(&self, handler: usize) -> bool {

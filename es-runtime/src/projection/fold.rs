@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{FoldSession, ProjectionDescriptor, ProjectionFailure, ProjectionHandler, Projector};
+use super::{FoldSession, ProjectionDescriptor, ProjectionFailure, ProjectionHandler, Projector, record};
 use crate::event::{AnyEvent, GlobalPosition, Recorded, Version};
 use crate::private::panic_message;
 use crate::read_model::{ColumnError, ReadModel, RowChange, RowKey, Value};
@@ -208,10 +208,7 @@ impl<R: ReadModel> Session<R> {
         });
         let folded = folded.and_then(|row| {
             let took = started.elapsed();
-            if handler.options.monitor {
-                metrics::histogram!("es_projection_handler_seconds", "projection" => self.descriptor.name, "handler" => handler.name)
-                    .record(took.as_secs_f64());
-            }
+            record(self.descriptor, handler, took);
             if let Some(after) = handler.mode.timeout().filter(|timeout| took > *timeout) {
                 return Err(ProjectionFailure::TimedOut { handler: handler.name, after });
             }

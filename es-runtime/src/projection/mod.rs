@@ -126,6 +126,32 @@ impl Projections {
     }
 }
 
+/// Records how long a function took that is monitored.
+fn record(projection: &ProjectionDescriptor, handler: &ProjectionHandler, took: std::time::Duration) {
+    if handler.options.monitor {
+        let seconds = took.as_secs_f64();
+        metrics::histogram!("es_projection_handler_seconds", "projection" => projection.name, "handler" => handler.name)
+            .record(seconds);
+    }
+}
+
+/// Records how long a call of a function takes that is monitored.
+fn watched<'a>(
+    projection: &'static ProjectionDescriptor,
+    handler: usize,
+    call: BoxFuture<'a, Result<(), ProjectionFailure>>,
+) -> BoxFuture<'a, Result<(), ProjectionFailure>> {
+    let Some(handler) = projection.handlers.get(handler).filter(|handler| handler.options.monitor) else {
+        return call;
+    };
+    let started = std::time::Instant::now();
+    Box::pin(async move {
+        let called = call.await;
+        record(projection, handler, started.elapsed());
+        called
+    })
+}
+
 /// Says why a projection could not take an event. Nothing of the event's effect is stored.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -33,7 +33,7 @@ pub trait FoldSession: Send {
     /// [`ColumnError`] where a stored value is not a field's.
     fn supply(&mut self, key: RowKey, row: Option<Vec<Value>>) -> Result<(), ColumnError>;
 
-    /// Folds one event with each function that takes it, in the order in which they are written. An event that no function
+    /// Folds one event with each function that takes it, in the order of the descriptor. An event that no function
     /// takes changes nothing.
     ///
     /// # Errors

@@ -76,6 +76,9 @@ impl QueryDescriptor {
     }
 }
 
+/// Stands in [`QueryHandlerDescriptor::reads`] for a connection, which may read any table.
+pub const EVERY_TABLE: &str = "*";
+
 /// What a query handler takes.
 #[derive(Clone, Copy, Debug)]
 pub struct QueryHandlerDescriptor {

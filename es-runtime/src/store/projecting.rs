@@ -68,8 +68,8 @@ pub trait ProjectionRegistry: Send + Sync + 'static {
         connected: Option<Arc<dyn ConnectedProjector>>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Drops the tables, checkpoints and letters of the versions that are older than the active one, and says how many
-    /// versions.
+    /// Drops the tables, checkpoints and letters of the versions that are older than the active one and of which no living process
+    /// runs a partition: its program still reads them. Says how many versions.
     fn drop_retired(&self, name: &str) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
 
@@ -496,6 +496,16 @@ impl SyncProjections {
         let folded = self.folded.iter().map(|projector| projector.descriptor());
         let connected = self.connected.iter().map(|projector| projector.descriptor());
         folded.chain(connected).any(|projection| projection.takes_in_append(category, event))
+    }
+}
+
+impl SyncProjections {
+    /// Tells whether a projection is among them.
+    #[must_use]
+    pub fn brings(&self, projection: &ProjectionDescriptor) -> bool {
+        let folded = self.folded.iter().map(|projector| projector.descriptor());
+        let connected = self.connected.iter().map(|projector| projector.descriptor());
+        folded.chain(connected).any(|known| (known.name, known.version) == (projection.name, projection.version))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What an operator does with subscriptions, from whatever process: everything works on the store.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::options::SubscriptionOptions;
 use super::retry::{self, Retried};
@@ -123,6 +124,7 @@ impl<S: Store> Control<S> {
     pub async fn skip(&self, letter: &Letter) -> Result<bool, ControlError> {
         self.subscriber(&letter.id.name)?;
         let skipped = self.store.skip_letter(&letter.id, letter.letter.position).await?;
+        self.shared.nudge.notify_one();
         tracing::warn!(subscription = %letter.id.name, position = %letter.letter.position, skipped, "a letter was skipped");
         Ok(skipped)
     }
@@ -172,7 +174,7 @@ impl<S: Store> Control<S> {
     }
 
     /// Builds the version that serves anew, in place: it is emptied, and serves again when it has caught up; until then queries fail with
-    /// [`ReadModelError::Building`](crate::read_model::ReadModelError::Building). To build beside the one that serves, raise the projection's version.
+    /// [`ReadModelError::Building`](crate::read_model::ReadModelError::Building), in other processes within a second. To build beside the one that serves, raise the projection's version.
     ///
     /// # Errors
     ///
@@ -188,6 +190,9 @@ impl<S: Store> Control<S> {
             Registered::Connected(projector) => self.store.reset(projection, Some(Arc::clone(projector))).await?,
             Registered::External(_) => self.store.rewind(name, projection.version, GlobalPosition::START).await?,
         }
+        if !matches!(subscriber.registered, Registered::External(_)) {
+            self.shared.builds_anew(&subscriber.name, projection.version);
+        }
         self.moved(subscriber);
         Ok(())
     }
@@ -196,8 +201,14 @@ impl<S: Store> Control<S> {
         self.subscriber(name).map_err(|_| RewindError::Unknown { name: name.to_owned() })
     }
 
+    /// Changes whenever this process has made another version serve, or none.
+    pub(crate) fn generation(&self) -> u64 {
+        self.shared.generation.load(Ordering::Acquire)
+    }
+
     /// Nobody may take what a worker knew before for what is done now.
     fn moved(&self, subscriber: &Subscriber) {
+        self.shared.generation.fetch_add(1, Ordering::AcqRel);
         for id in subscriber.ids() {
             self.shared.update(&id, |health| {
                 health.position = GlobalPosition::START;

@@ -49,6 +49,8 @@ struct Crew {
     tasks: JoinSet<(PartitionId, Ended)>,
     /// Until when all leases hold.
     lease: watch::Sender<Instant>,
+    /// Tells the workers to look at their letters.
+    refresh: watch::Sender<()>,
 }
 
 impl<S: Store> Keeper<S> {
@@ -60,6 +62,7 @@ impl<S: Store> Keeper<S> {
             workers: BTreeMap::new(),
             tasks: JoinSet::new(),
             lease: watch::Sender::new(Instant::now() + self.options.lease_timeout),
+            refresh: watch::Sender::new(()),
         };
         let mut next = Instant::now();
         while !*stop.borrow() && stop.has_changed().is_ok() {
@@ -116,6 +119,7 @@ impl<S: Store> Keeper<S> {
             self.heed(crew, lease);
         }
         self.show_missing(&leases);
+        crew.refresh.send_replace(());
         Ok(())
     }
 
@@ -129,26 +133,13 @@ impl<S: Store> Keeper<S> {
         }
         for subscriber in self.subscribers.iter() {
             let mine = self.shared.serving_of(&subscriber.name).mine == Some(VersionState::Active);
-            let old = |it: &&crate::store::ProjectionVersion| {
-                *it.name == *subscriber.name && it.version < subscriber.projection.version
-            };
-            let mut retired = known.iter().filter(old);
-            if mine && retired.clone().next().is_some() && !self.runs(&mut retired).await? {
+            let old =
+                |it: &ProjectionVersion| *it.name == *subscriber.name && it.version < subscriber.projection.version;
+            if mine && known.iter().any(old) {
                 self.store.drop_retired(&subscriber.name).await?;
             }
         }
         Ok(())
-    }
-
-    /// Tells whether a living process still runs one of these versions: it reads their tables.
-    async fn runs(&self, versions: &mut (dyn Iterator<Item = &ProjectionVersion> + Send)) -> Result<bool, StoreError> {
-        for version in versions {
-            let checkpoints = self.store.checkpoints(&version.name, version.version).await?;
-            if checkpoints.iter().any(|checkpoint| checkpoint.owner.is_some()) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// Runs a partition, or not, as its status says.
@@ -188,6 +179,7 @@ impl<S: Store> Keeper<S> {
             dependencies: Arc::clone(&self.dependencies),
             tail: self.tail.clone(),
             stop: stopped,
+            refresh: crew.refresh.subscribe(),
             lease: crew.lease.subscribe(),
         };
         let (id, store, shared) = (lease.id.clone(), self.store.clone(), Arc::clone(&self.shared));

@@ -102,6 +102,8 @@ pub(crate) struct Machine {
     limits: Limits,
     parked: Parked,
     loaded: bool,
+    /// Whether somebody may have taken letters away since they were loaded.
+    stale: bool,
     page: Option<Page>,
     /// Whether the last page ended at the head of the log.
     live: bool,
@@ -130,6 +132,7 @@ impl Machine {
             limits,
             parked: Parked::default(),
             loaded: false,
+            stale: false,
             page: None,
             live: false,
             idle: false,
@@ -177,7 +180,23 @@ impl Machine {
                 self.last_run = Some(now);
                 Action::Run(plan)
             }
-            Err(reason) => Action::Stop(reason),
+            Err(reason) => self.stop(reason),
+        }
+    }
+
+    /// Stops, but for want of room only after a look at what there really is: letters may be gone by now.
+    pub(crate) fn stop(&mut self, reason: StopReason) -> Action {
+        if self.stale && matches!(reason, StopReason::LettersFull { .. }) {
+            self.reload();
+            return Action::Load;
+        }
+        Action::Stop(reason)
+    }
+
+    /// Somebody may have taken letters away.
+    pub(crate) fn refresh(&mut self) {
+        if self.loaded && !self.parked.keys.is_empty() {
+            self.reload();
         }
     }
 
@@ -284,7 +303,7 @@ impl Machine {
     /// The checkpoint and the letters were loaded.
     pub(crate) fn loaded(&mut self, parked: Parked) {
         self.parked = parked;
-        self.loaded = true;
+        (self.loaded, self.stale) = (true, false);
         self.troubles = 0;
     }
 
@@ -307,6 +326,7 @@ impl Machine {
     /// A batch was stored.
     pub(crate) fn stored(&mut self, plan: Plan, switched: bool, now: Duration) {
         self.troubles = 0;
+        self.stale = true;
         self.building &= !switched;
         let end = plan.range.end;
         // Behind a failure batches begin small again.

@@ -298,23 +298,31 @@ fn plan_of(action: Action) -> Plan {
 }
 
 #[test]
-fn a_full_line_of_letters_stops_before_the_event_that_finds_no_room() {
+fn a_full_line_of_letters_is_looked_at_and_then_stops_before_the_event_that_finds_no_room() {
     let log: Vec<Event> = (0..5).map(|key| Event { fate: Fate::Broken, ..fine(key) }).collect();
-    let items = Slice(&log);
+    let mut items = Slice(&log);
     let mut machine = machine(&log, Limits { bound: Bound { keys: 2, letters: 10 }, ..limits(10) });
-    let mut stored = 0;
+    let (mut stored, mut loads, mut now) = (0, 0, Duration::ZERO);
     let reason = loop {
-        match machine.next(Duration::ZERO, &items) {
+        match machine.next(now, &items) {
             Action::Run(plan) if plan.handled.is_empty() => {
                 stored = plan.range.end;
-                machine.stored(plan, false, Duration::ZERO);
+                machine.stored(plan, false, now);
             }
-            Action::Run(plan) => drop(machine.failed(plan.handled[0], true, &failure(&log[0], 0), Duration::ZERO)),
+            Action::Run(plan) => drop(machine.failed(plan.handled[0], true, &failure(&log[0], 0), now)),
+            Action::Load => {
+                loads += 1;
+                machine.loaded(Parked { keys: ["[0]", "[1]"].map(String::from).into_iter().collect(), letters: 2 });
+            }
+            Action::Read => {
+                items = Slice(&log[stored..]);
+                machine.read(items.0.len(), true, false, now);
+            }
             Action::Stop(reason) => break reason,
-            other => panic!("{other:?}"),
+            Action::Wait { until, .. } => now = until,
         }
     };
-    assert_eq!((stored, reason), (2, StopReason::LettersFull { keys: 2, letters: 2 }));
+    assert_eq!((stored, loads, reason), (2, 1, StopReason::LettersFull { keys: 2, letters: 2 }));
 }
 
 #[test]

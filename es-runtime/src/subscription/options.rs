@@ -45,7 +45,7 @@ pub struct SubscriptionOptions {
     pub connected_timeout: Duration,
     /// How long a shutdown waits for the batches at hand. 10 s.
     pub drain_timeout: Duration,
-    /// Whether older versions of a projection are dropped once a newer one serves. Yes.
+    /// Whether older versions of a projection are dropped once a newer one serves and no living process runs them. Yes.
     pub drop_retired: bool,
 }
 

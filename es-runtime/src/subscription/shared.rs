@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) serving: watch::Sender<BTreeMap<Arc<str>, Serving>>,
     /// Asks the keeper to look at once.
     pub(crate) nudge: Notify,
+    /// Counts what makes another version serve, or none.
+    pub(crate) generation: AtomicU64,
     meters: Mutex<BTreeMap<Arc<str>, Meter>>,
     started: Instant,
 }
@@ -38,6 +41,7 @@ impl Shared {
             progress: watch::Sender::new(Vec::new()),
             serving: watch::Sender::new(BTreeMap::new()),
             nudge: Notify::new(),
+            generation: AtomicU64::new(0),
             meters: Mutex::new(BTreeMap::new()),
             started: Instant::now(),
         }
@@ -75,23 +79,34 @@ impl Shared {
                 (name, Serving { mine, active })
             })
             .collect();
-        for (name, now) in &serving {
-            if now.mine == Some(VersionState::Active) && self.is_building(name) {
-                self.finished(name);
-            }
-        }
+        let serves = |(name, now): (&Arc<str>, &Serving)| {
+            (now.mine == Some(VersionState::Active) && self.is_building(name)).then(|| Arc::clone(name))
+        };
+        let finished: Vec<Arc<str>> = serving.iter().filter_map(serves).collect();
         self.serving.send_if_modified(|known| {
             let news = *known != serving;
             *known = serving;
             news
         });
+        for name in &finished {
+            self.finished(name);
+        }
     }
 
     /// This program's version serves from now on.
     pub(crate) fn switched(&self, name: &Arc<str>, version: u32) {
-        self.finished(name);
+        self.generation.fetch_add(1, Ordering::AcqRel);
         self.serving.send_modify(|serving| {
             serving.insert(Arc::clone(name), Serving { mine: Some(VersionState::Active), active: Some(version) });
+        });
+        self.finished(name);
+    }
+
+    /// This program's version is built anew, in place: nobody of this process is to take what is there for the whole.
+    pub(crate) fn builds_anew(&self, name: &Arc<str>, version: u32) {
+        self.serving.send_modify(|serving| {
+            let active = serving.get(name).and_then(|known| known.active).filter(|active| *active != version);
+            serving.insert(Arc::clone(name), Serving { mine: Some(VersionState::Building), active });
         });
     }
 
@@ -102,6 +117,8 @@ impl Shared {
         let meter = *self.meters.lock().entry(Arc::clone(name)).or_insert_with(|| Meter::new(now, at.0));
         let measured = meter.measure(now, Arc::clone(name), version, at);
         self.progress.send_modify(|progress| match progress.iter_mut().find(|known| known.name == *name) {
+            // Another partition's worker may have made it serve meanwhile.
+            Some(known) if known.finished => {}
             Some(known) => *known = measured,
             None => progress.push(measured),
         });

@@ -8,7 +8,7 @@ use super::Subscriptions;
 use super::control::Control;
 use super::health::Health;
 use crate::event::GlobalPosition;
-use crate::store::{Store, VersionState};
+use crate::store::Store;
 
 /// Says why the wait for a projection ended without success.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +38,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 impl<S: Store> Subscriptions<S> {
     /// Waits until all partitions of the version of a projection that serves have durably passed a position. Events that are put aside count as
-    /// passed. A projection that serves and whose functions are all synchronous has passed whatever is stored.
+    /// passed. Those that were projected in the append have to be passed by the workers, too: that another program's were is not known here.
     ///
     /// # Errors
     ///
@@ -49,12 +49,8 @@ impl<S: Store> Subscriptions<S> {
     /// It changes nothing.
     pub async fn wait_until(&self, name: &str, position: GlobalPosition, deadline: Instant) -> Result<(), WaitError> {
         let control = &self.control;
-        let Ok(subscriber) = control.subscriber(name) else {
+        if control.subscriber(name).is_err() {
             return Err(WaitError::Unknown { name: name.to_owned() });
-        };
-        let serves = control.shared.serving_of(name).mine == Some(VersionState::Active);
-        if serves && !subscriber.projection.has_async() {
-            return Ok(());
         }
         let mut reached = GlobalPosition::START;
         let wait = wait(control, name, position, &mut reached);

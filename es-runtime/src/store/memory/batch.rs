@@ -7,7 +7,7 @@ use super::registry::VersionRow;
 use crate::event::{AnyEvent, Recorded};
 use crate::projection::{ProjectionFailure, Projector};
 use crate::read_model::{RowChange, TableRef};
-use crate::store::{Batch, BatchDone, BatchError, BatchWork, PartitionId, StoreError, VersionState};
+use crate::store::{Batch, BatchDone, BatchError, BatchWork, NewLetter, PartitionId, StoreError, VersionState};
 
 /// What is written into which table.
 type Writes = Option<(TableRef, Vec<RowChange>)>;
@@ -23,6 +23,11 @@ impl Tables {
             self.rows.get_mut(&name).ok_or_else(|| gone(&name))?.write(changes);
         }
         let Some(row) = self.version_row_mut(&id.name, id.version) else { return Err(BatchError::Fenced) };
+        // What a commit has folded meanwhile is done and no letter.
+        let folded = |letter: &NewLetter| {
+            row.watermarks.get(&letter.stream).is_some_and(|watermark| letter.position <= watermark.position)
+        };
+        let letters: Vec<_> = letters.into_iter().filter(|letter| !folded(letter)).collect();
         if let Some(partition) = row.partitions.get_mut(id.partition as usize) {
             if let Some(position) = settles {
                 partition.settle(position);

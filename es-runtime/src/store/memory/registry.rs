@@ -149,13 +149,17 @@ impl Tables {
 
     fn drop_retired(&mut self, name: &str) -> Result<u64, StoreError> {
         self.open()?;
-        let (Some(active), Some(versions)) = (self.active(name), self.projections.get_mut(name)) else { return Ok(0) };
-        let kept = versions.split_off(&active);
-        let dropped = std::mem::replace(versions, kept);
-        for table in dropped.values().filter_map(|row| row.table) {
-            self.rows.remove(&table.stored_name());
+        let (Some(active), Some(versions)) = (self.active(name), self.projections.get(name)) else { return Ok(0) };
+        let runs = |row: &VersionRow| row.partitions.iter().any(|row| row.owner.is_some_and(|owner| self.lives(owner)));
+        let old = versions.range(..active).filter(|(_, row)| !runs(row)).map(|(version, _)| *version);
+        let old: Vec<u32> = old.collect();
+        for version in &old {
+            let dropped = self.projections.get_mut(name).and_then(|versions| versions.remove(version));
+            if let Some(table) = dropped.and_then(|row| row.table) {
+                self.rows.remove(&table.stored_name());
+            }
         }
-        Ok(dropped.len() as u64)
+        Ok(old.len() as u64)
     }
 
     /// Makes a version the active one, and those before it retired.

@@ -140,7 +140,7 @@ impl SqliteStore {
 
 /// What is asked of a version that is not there says so.
 fn known(changed: &[u64], name: &str, version: u32) -> Result<(), StoreError> {
-    match changed.first() {
+    match changed.last() {
         None | Some(0) => Err(StoreError::Gone { what: format!("version {version} of projection `{name}`") }),
         Some(_) => Ok(()),
     }

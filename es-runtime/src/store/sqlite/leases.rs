@@ -151,7 +151,12 @@ async fn lease(
     note(request, now, locked).run(connection).await?;
     let (living, dead): (Vec<_>, Vec<_>) = processes(connection).await?.into_iter().partition(|process| {
         let other = process.id;
-        other == request.process || (process.until >= now && !(process.locked && is_dead(database, other)))
+        if other == request.process {
+            return true;
+        }
+        // Looked at even where the time-out has passed: it takes the file of a lock that is gone away.
+        let is_dead = process.locked && is_dead(database, other);
+        process.until >= now && !is_dead
     });
     let partitions = partitions(connection).await?;
     let known: BTreeSet<_> = partitions.iter().map(|held| held.id.clone()).collect();

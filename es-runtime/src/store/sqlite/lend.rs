@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::SqliteStore;
 use super::error::store_error;
 use super::readers::Reader;
-use crate::query::{QueryArg, QueryFault, QueryScope};
+use crate::query::{EVERY_TABLE, QueryArg, QueryFault, QueryScope};
 use crate::store::StoreError;
 
 /// A connection that is lent to a query. Dropped, it goes back, without whatever transaction was left open on it.
@@ -50,6 +50,7 @@ impl Drop for ReadConnection {
 
 impl<'a> QueryArg<'a, SqliteStore> for &'a mut SqliteConnection {
     type Held = ReadConnection;
+    const READS: Option<&'static str> = Some(EVERY_TABLE);
 
     async fn hold(scope: &QueryScope<SqliteStore>) -> Result<ReadConnection, QueryFault> {
         scope.store.lend().await.map_err(QueryFault::Store)

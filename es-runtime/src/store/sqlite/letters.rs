@@ -21,7 +21,7 @@ pub(super) fn some_of(name: &str, version: u32, key: Option<&str>, limit: usize)
     let of_key = if key.is_some() { " AND key = ?" } else { "" };
     script.add(&format!(
         "SELECT name, version, partition, key, position, tenant, category, stream, event_id, cause, attempts, at, touched \
-         FROM dead_letters WHERE name = ? AND version = ?{of_key} ORDER BY position, key LIMIT ?"
+         FROM dead_letters WHERE name = ? AND version = ?{of_key} ORDER BY position, key, partition LIMIT ?"
     ));
     script.bind(name.to_owned()).bind(version);
     if let Some(key) = key {
@@ -55,14 +55,16 @@ pub(super) fn time(row: &SqliteRow, column: usize) -> Result<DateTime<Utc>, DbEr
     Ok(micros.and_then(DateTime::from_timestamp_micros).unwrap_or_default())
 }
 
-/// Adds the statement that stores letters; one that is there already is tried once more.
+/// Adds the statement that stores letters; one that is there already is tried once more. What a commit has folded meanwhile is done and
+/// no letter.
 pub(super) fn put(script: &mut Script, id: &PartitionId, letters: &[NewLetter]) {
     script.add(
         "INSERT INTO dead_letters (name, version, partition, event_id, key, position, tenant, category, stream, cause, \
          attempts, at, touched) SELECT ?, ?, ?, substr(?, e.key * 16 + 1, 16), e.value->>0, e.value->>1, e.value->>2, \
-         e.value->>3, e.value->>4, e.value->>5, e.value->>6, e.value->>7, e.value->>7 FROM json_each(?) AS e WHERE true \
-         ON CONFLICT (name, version, key, position) DO UPDATE SET partition = excluded.partition, \
-         cause = excluded.cause, attempts = excluded.attempts, touched = excluded.touched",
+         e.value->>3, e.value->>4, e.value->>5, e.value->>6, e.value->>7, e.value->>7 FROM json_each(?) AS e WHERE NOT EXISTS \
+         (SELECT 1 FROM streams AS s CROSS JOIN watermarks AS w ON w.name = ? AND w.version = ? AND w.stream_no = s.stream_no \
+         WHERE s.tenant = e.value->>2 AND s.category = e.value->>3 AND s.key = e.value->>4 AND w.position >= e.value->>1) \
+         ON CONFLICT (name, version, key, position, partition) DO UPDATE SET cause = excluded.cause, attempts = excluded.attempts, touched = excluded.touched",
     );
     script.bind(id.name.to_string()).bind(id.version).bind(id.partition);
     let ids: Vec<u8> = letters.iter().flat_map(|letter| *letter.event.as_uuid().as_bytes()).collect();
@@ -82,6 +84,7 @@ pub(super) fn put(script: &mut Script, id: &PartitionId, letters: &[NewLetter]) 
         }
         let _ = write!(text, ",{},{}", letter.attempts, letter.at.timestamp_micros());
     }));
+    script.bind(id.name.to_string()).bind(id.version);
 }
 
 /// The statement that takes the letters of one event away.

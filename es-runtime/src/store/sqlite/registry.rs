@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use chrono::Utc;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
@@ -10,6 +11,7 @@ use super::SqliteStore;
 use super::connected::reset_inside;
 use super::error::{DbError, damaged};
 use super::job::End;
+use super::rows::read;
 use super::script::Script;
 use super::table::{quoted, stored_name, view_sql};
 use crate::projection::{ConnectedProjector, ProjectionDescriptor, ProjectionStyle};
@@ -298,6 +300,9 @@ async fn reset(
         _ => return Err(refuse(format!("{named} has no `#[reset]`: what it wrote is not known"))),
     }
     let mut script = back_to(projection.name, projection.version, 0);
+    // Even those ahead of every checkpoint: their rows are gone.
+    script.add("DELETE FROM watermarks WHERE name = ? AND version = ?");
+    script.bind(projection.name).bind(projection.version);
     script.add("UPDATE projections SET state = 'building' WHERE name = ? AND version = ?");
     script.bind(projection.name).bind(projection.version);
     script.run(connection).await?;
@@ -311,22 +316,40 @@ async fn reset(
 /// The statements that set the checkpoints of a version, at the log's head at most, and forget what stands on them.
 pub(super) fn back_to(name: &str, version: u32, position: u64) -> Script {
     let mut script = Script::default();
+    let position = i64::try_from(position).unwrap_or(i64::MAX);
+    // Where all go forward, what commits have folded behind the position stays folded.
+    script.add(
+        "DELETE FROM watermarks WHERE name = ? AND version = ? AND (position <= ? OR EXISTS \
+         (SELECT 1 FROM subscriptions AS s WHERE s.name = watermarks.name AND s.version = watermarks.version AND s.position > ?))",
+    );
+    script.bind(name.to_owned()).bind(version).bind(position).bind(position);
+    script.add("DELETE FROM dead_letters WHERE name = ? AND version = ?");
+    script.bind(name.to_owned()).bind(version);
     script.add(
         "UPDATE subscriptions SET epoch = epoch + 1, \
          position = min(?, (SELECT coalesce(max(position), 0) FROM event_log)) WHERE name = ? AND version = ?",
     );
-    script.bind(i64::try_from(position).unwrap_or(i64::MAX)).bind(name.to_owned()).bind(version);
-    for table in ["dead_letters", "watermarks"] {
-        script.add(&format!("DELETE FROM {table} WHERE name = ? AND version = ?"));
-        script.bind(name.to_owned()).bind(version);
-    }
+    script.bind(position).bind(name.to_owned()).bind(version);
     script
+}
+
+/// Gives the versions of which a living process runs a partition.
+async fn living(connection: &mut SqliteConnection, name: &str) -> Result<Vec<u32>, DbError> {
+    let mut script = Script::default();
+    script.add(
+        "SELECT DISTINCT s.version FROM subscriptions AS s CROSS JOIN processes AS p ON p.process = s.owner \
+         WHERE s.name = ? AND p.heartbeat + p.timeout >= ?",
+    );
+    script.bind(name.to_owned()).bind(Utc::now().timestamp_micros());
+    read(connection, script, |row| number(&row, 0, "subscriptions")).await
 }
 
 async fn drop_retired(connection: &mut SqliteConnection, name: &str) -> Result<End<u64>, DbError> {
     let known = known(connection, name).await?;
     let active = known.iter().find(|known| known.state == VersionState::Active).map_or(0, |active| active.version);
-    let retired: Vec<_> = known.into_iter().filter(|known| known.version < active).collect();
+    let living = living(connection, name).await?;
+    let is_retired = |known: &Known| known.version < active && !living.contains(&known.version);
+    let retired: Vec<_> = known.into_iter().filter(is_retired).collect();
     if retired.is_empty() {
         return Ok(End::RollBack(0));
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::script::Script;
-use super::table::quoted;
+use super::table::{compared, quoted};
 use super::value::{self, bind};
 use crate::read_model::{Filter, Order, Selection, TableRef, Test, Value};
 
@@ -58,7 +58,7 @@ impl Query<'_> {
 
     fn column(&self, place: usize) -> String {
         // A column that the table does not have is the database's error.
-        self.table.table.columns.get(place).map_or_else(|| "no_such_column".to_owned(), |column| quoted(column.name))
+        self.table.table.columns.get(place).map_or_else(|| "no_such_column".to_owned(), compared)
     }
 
     fn from(&mut self, selection: &Selection) {

@@ -286,7 +286,8 @@ impl Live {
         let is_sync = |event: &Recorded<AnyEvent>| projection.takes_in_append(category, &event.event().name);
         let mut own: Vec<_> = recorded(commit, version, first).filter(|event| projection.takes(event)).collect();
         // What brings no projections along is left to the worker.
-        let last = commit.projections.is_some().then(|| own.iter().rposition(is_sync)).flatten();
+        let brings = commit.projections.as_deref().is_some_and(|brought| brought.brings(projection));
+        let last = brings.then(|| own.iter().rposition(is_sync)).flatten();
         let Some(last) = last else {
             self.proposed = Some(Proposed { left: own, ..Proposed::default() });
             return Ok(());

@@ -40,7 +40,7 @@ impl SqliteStore {
         );
         for column in table.columns.iter().filter(|column| column.index) {
             let index = quoted(&format!("{name}_{}", column.name));
-            let _ = writeln!(sql, "CREATE INDEX {index} ON {} (es_tenant, {});", quoted(&name), quoted(column.name));
+            let _ = writeln!(sql, "CREATE INDEX {index} ON {} (es_tenant, {});", quoted(&name), compared(column));
         }
         sql
     }
@@ -49,6 +49,13 @@ impl SqliteStore {
 /// Quotes a name.
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Names a column where it is compared: decimals by what they are worth. The order stands in the index and in the statements, not on the
+/// column, so that other programs, which do not know it, can read the table.
+pub(super) fn compared(column: &ColumnDescriptor) -> String {
+    let name = quoted(column.name);
+    if column.ty == ColumnType::Decimal { format!("{name} COLLATE {COLLATION}") } else { name }
 }
 
 /// Gives the columns of the primary key.
@@ -65,8 +72,7 @@ fn column_sql(column: &ColumnDescriptor) -> String {
     let ty = match column.ty {
         ColumnType::Boolean | ColumnType::Integer => "INTEGER",
         ColumnType::Real => "REAL",
-        ColumnType::Text | ColumnType::Uuid | ColumnType::Timestamp | ColumnType::Date | ColumnType::Json => "TEXT",
-        ColumnType::Decimal => return format!("{} TEXT COLLATE {COLLATION}{}", quoted(column.name), not_null(column)),
+        _ => "TEXT",
     };
     format!("{} {ty}{}", quoted(column.name), not_null(column))
 }

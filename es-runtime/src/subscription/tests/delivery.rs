@@ -12,9 +12,11 @@ use super::shaky::Shaky;
 use crate::event::{AnyEvent, GlobalPosition, Recorded};
 use crate::handler::{Dependencies, Dependency};
 use crate::projection::{
-    BoxFuture, External, ExternalHandler, ProjectionDescriptor, ProjectionFailure, ProjectionStyle, Projections,
+    BoxFuture, External, ExternalHandler, Fold, FoldSession, ProjectionDescriptor, ProjectionFailure, ProjectionStyle,
+    Projections, Projector,
 };
-use crate::store::MemoryStore;
+use crate::read_model::RowKey;
+use crate::store::{CheckpointStore, MemoryStore, SubscriptionStatus};
 use crate::subscription::{StopReason, SubscriptionState, Subscriptions};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -218,4 +220,45 @@ async fn an_external_projection_is_rewound_to_any_position() {
     };
     tokio::time::timeout(PATIENCE, done).await.unwrap();
     assert_eq!(*outside.calls.lock(), [(2, true), (3, true)]);
+}
+
+#[tokio::test]
+async fn an_event_that_is_read_twice_is_folded_once() {
+    let store = Shaky::new(0, 1);
+    store.faults.twice.store(2, Ordering::SeqCst);
+    let position = pay(&store.inner, "a", &[1, 2, 3]).await;
+    let subscriptions = start(&store, balances(&BALANCES, HANDLERS), options()).await;
+    passed(&subscriptions, "balances", position).await;
+    assert_eq!(seen(&store.inner, "a").await, "a/1 a/2 a/3");
+}
+
+/// Panics where no panic is caught.
+struct Panics(Fold<Balance>);
+
+impl Projector for Panics {
+    fn descriptor(&self) -> &'static ProjectionDescriptor {
+        self.0.descriptor()
+    }
+    fn begin(&self) -> Box<dyn FoldSession> {
+        panic!("no memory for {}", self.descriptor().name)
+    }
+    fn sequence_keys(&self, event: &Recorded<AnyEvent>) -> Vec<RowKey> {
+        self.0.sequence_keys(event)
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_panics_stops_visibly_for_all_processes() {
+    let store = MemoryStore::new();
+    pay(&store, "a", &[1]).await;
+    let mut projections = Projections::default();
+    projections.folded(Panics(Fold::new(&BALANCES, HANDLERS)));
+    let subscriptions = start(&store, projections, options()).await;
+    let panicked = |state: &SubscriptionState| matches!(state, SubscriptionState::Stopped { reason: StopReason::Panicked { message }, .. } if message.contains("no memory"));
+    state(&subscriptions, panicked).await;
+    subscriptions.shutdown().await;
+    let checkpoints = store.checkpoints("balances", 1).await.unwrap();
+    assert!(
+        matches!(&checkpoints[0].status, SubscriptionStatus::Stopped { reason, .. } if reason.contains("no memory"))
+    );
 }

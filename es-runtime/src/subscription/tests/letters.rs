@@ -3,9 +3,8 @@
 use super::fixture::*;
 use crate::event::GlobalPosition;
 use crate::projection::{FailurePolicy, HandlerMode, HandlerOptions, ProjectionDescriptor, ProjectionHandler};
-use crate::store::{Letter, MemoryStore};
-use crate::subscription::Health;
-use crate::subscription::{StopReason, SubscriptionOptions, SubscriptionState};
+use crate::store::{CheckpointStore, Letter, MemoryStore};
+use crate::subscription::{Health, StopReason, SubscriptionOptions, SubscriptionState};
 
 fn short(letters: &[Letter]) -> Vec<(u64, &str, bool)> {
     letters.iter().map(|it| (it.letter.position.get(), it.letter.key.as_str(), it.letter.cause.is_some())).collect()
@@ -46,6 +45,7 @@ async fn a_mended_program_heals_letters_in_their_order_while_the_worker_goes_on(
     let retried = second.control().retry("balances", Some(r#"["","a"]"#)).await.unwrap();
     assert_eq!((retried.handled, retried.failed.len(), retried.waiting), (3, 0, 0));
     assert_eq!(seen(&store, "a").await, "a/1 a/2 a/3 a/4");
+    healthy(&second, Health::is_well).await;
     // The worker finds out that the row is free, and takes what the retry wrote for granted.
     let position = pay(&store, "a", &[5]).await;
     passed(&second, "balances", position).await;
@@ -195,6 +195,7 @@ async fn a_partition_without_room_for_letters_stops_and_loses_none() {
     first.shutdown().await;
     let second = start(&store, balances(&BALANCES, MENDED), options()).await;
     assert_eq!(second.control().retry("balances", None).await.unwrap().handled, 2);
+    // Stopped ones do not look at their letters; resumed ones do.
     second.control().resume("balances").await.unwrap();
     passed(&second, "balances", position).await;
     for key in ["a", "b", "c", "d"] {
@@ -248,4 +249,37 @@ async fn a_synchronous_projection_parks_and_heals_the_same_way() {
     let retried = second.control().retry("balances", None).await.unwrap();
     assert_eq!((retried.handled, retried.failed.len(), retried.waiting), (2, 1, 1));
     assert_eq!(seen(&store, "a").await, "a/1 a/2 a/3");
+}
+
+#[tokio::test]
+async fn room_that_was_made_by_skipping_is_seen_before_a_worker_stops() {
+    let store = MemoryStore::new();
+    let narrow = SubscriptionOptions { letters: 1, lease_timeout: std::time::Duration::from_mins(10), ..options() };
+    let subscriptions = start(&store, balances(&BALANCES, HANDLERS), narrow).await;
+    for key in ["a", "b", "c"] {
+        let position = pay(&store, key, &[666]).await;
+        passed(&subscriptions, "balances", position).await;
+        // As another process does it: nobody tells the worker.
+        let letters = subscriptions.control().letters("balances", None, 10).await.unwrap();
+        assert!(store.skip_letter(&letters[0].id, position).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_retry_whose_rows_were_not_known_and_the_worker_do_not_overwrite_each_other() {
+    let store = MemoryStore::new();
+    let first = start(&store, balances(&BALANCES, HANDLERS), options()).await;
+    let position = append(&store, "a", "paid", &["garbage"]).await;
+    passed(&first, "balances", position).await;
+    first.shutdown().await;
+    let long = SubscriptionOptions { lease_timeout: std::time::Duration::from_mins(10), ..options() };
+    let runs = start(&store, balances(&BALANCES, MENDED), long.clone()).await;
+    let position = append(&store, "b", "moved", &[r#"{"cents":7,"to":"a"}"#]).await;
+    passed(&runs, "balances", position).await;
+    // Another process, so that the worker does not hear of it.
+    let other = start(&store, balances(&BALANCES, MENDED), long).await;
+    assert_eq!(other.control().retry("balances", None).await.unwrap().handled, 1);
+    let position = append(&store, "b", "moved", &[r#"{"cents":7,"to":"a"}"#]).await;
+    passed(&runs, "balances", position).await;
+    assert_eq!(seen(&store, "a").await, "b/1 a/1 b/2");
 }

@@ -6,7 +6,7 @@ use super::fixture::*;
 use crate::event::GlobalPosition;
 use crate::projection::ProjectionDescriptor;
 use crate::store::{MemoryStore, ProjectionRegistry, VersionState};
-use crate::subscription::{StopReason, SubscriptionOptions, SubscriptionState};
+use crate::subscription::{SubscriptionOptions, SubscriptionState};
 
 const SECOND: ProjectionDescriptor = ProjectionDescriptor { version: 2, partitions: 3, ..BALANCES };
 
@@ -22,7 +22,7 @@ async fn load(store: MemoryStore, accounts: usize, rounds: usize) -> GlobalPosit
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_version_takes_over_under_load_and_the_old_one_is_dropped() {
+async fn a_new_version_takes_over_under_load_and_the_old_one_is_dropped_when_nobody_runs_it() {
     let store = MemoryStore::new();
     let old = start(&store, balances(&BALANCES, HANDLERS), options()).await;
     let position = load(store.clone(), 8, 50).await;
@@ -44,15 +44,28 @@ async fn a_new_version_takes_over_under_load_and_the_old_one_is_dropped() {
         (new.control().version_state("balances"), new.control().active_version("balances")),
         (Some(VersionState::Active), Some(2))
     );
-    let versions = store.projections().await.unwrap();
-    assert_eq!(versions.iter().map(|it| (it.version, it.state)).collect::<Vec<_>>(), [(2, VersionState::Active)]);
     let rows = all_rows(&store, 2).await;
     assert_eq!(rows.len(), 8);
     assert!(rows.iter().all(|row| row.seen.split_whitespace().count() == 250), "{rows:?}");
-    // The old program says that it is too old.
-    let dropped =
-        |state: &SubscriptionState| matches!(state, SubscriptionState::Stopped { reason: StopReason::Dropped, .. });
-    state(&old, dropped).await;
+    // The old program lives: its version stays and goes on. Several looks of the keeper lie in between.
+    tokio::time::sleep(options().lease_timeout).await;
+    assert_eq!(versions(&store).await, [(1, VersionState::Retired), (2, VersionState::Active)]);
+    pay(&store, "late", &[5]).await;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while row(&store, 1, "late").await.is_none() {
+        assert!(tokio::time::Instant::now() < deadline, "the old version does not go on");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    old.shutdown().await;
+    while versions(&store).await != [(2, VersionState::Active)] {
+        assert!(tokio::time::Instant::now() < deadline, "the old version is not dropped");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn versions(store: &MemoryStore) -> Vec<(u32, VersionState)> {
+    let known = store.projections().await.unwrap();
+    known.iter().map(|it| (it.version, it.state)).collect()
 }
 
 #[tokio::test]

@@ -30,6 +30,8 @@ pub struct Faults {
     pub failures: AtomicUsize,
     /// The position of an event that reads do not give.
     pub lost: AtomicU64,
+    /// The position of an event that reads give twice.
+    pub twice: AtomicU64,
     /// Whether nobody is woken.
     pub silent: AtomicBool,
     pub leases_fail: AtomicBool,
@@ -43,6 +45,7 @@ impl Shaky {
             seed: seed.into(),
             failures: 0.into(),
             lost: 0.into(),
+            twice: 0.into(),
             silent: false.into(),
             leases_fail: false.into(),
             nobody: watch::Sender::new(GlobalPosition::START),
@@ -98,6 +101,10 @@ impl EventStore for Shaky {
         self.check()?;
         let mut events = self.inner.read_all(after, limit).await?;
         events.retain(|event| event.position().get() != self.faults.lost.load(Ordering::SeqCst));
+        let twice = self.faults.twice.load(Ordering::SeqCst);
+        if let Some(event) = events.iter().find(|event| event.position().get() == twice).cloned() {
+            events.push(event);
+        }
         Ok(events)
     }
     async fn head(&self) -> Result<GlobalPosition, StoreError> {

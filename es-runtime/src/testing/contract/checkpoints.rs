@@ -271,6 +271,18 @@ pub async fn a_rewind_moves_every_partition<S: Store>(store: S) {
     }
 }
 
+/// Checks what its name says: forward, what commits have folded behind the position stays folded.
+pub async fn a_rewind_forward_has_nothing_folded_twice<S: Store>(store: S) {
+    register(&store, &FIRST).await;
+    let commit = commit_of(&stream("a"), 0, &["opened"]).projected(&[&FIRST]);
+    store_one(&store, commit).await.expect("stored");
+    let commit = commit_of(&stream("a"), 1, &["withdrawn:1"]).projected(&[&FIRST]);
+    store_one(&store, commit).await.expect("stored");
+    store.rewind("balances", 1, GlobalPosition::new(1)).await.expect("moved");
+    Worker::start(&store, &FIRST).await.catch_up().await;
+    assert_eq!(state(&store, &FIRST, "a").await, seen(-1, "1 2"));
+}
+
 /// Checks what its name says: an event that comes later must not be skipped.
 pub async fn no_checkpoint_stands_ahead_of_the_log<S: Store>(store: S) {
     record(&store, &stream("a"), 0, &["opened"]).await;

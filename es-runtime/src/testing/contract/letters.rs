@@ -172,6 +172,28 @@ pub async fn letters_of_a_fenced_batch_are_not_kept<S: Store>(store: S) {
     assert_eq!(letters(&store).await, []);
 }
 
+/// Checks what its name says: one whose rows are not known is everybody's, and each partition keeps its own letter.
+pub async fn an_event_is_put_aside_in_several_partitions<S: Store>(store: S) {
+    record(&store, &stream("a"), 0, &["opened"]).await;
+    let event = whole_log(&store, 1).await.remove(0);
+    let mut workers = Vec::new();
+    for number in 0..4 {
+        let mut worker = Worker::of_partition(&store, &PARTED, number).await;
+        put_aside(&mut worker, vec![letter(&event, "account/a", Some("why"))]).await;
+        workers.push(worker);
+    }
+    for worker in &workers {
+        assert_eq!(store.parked_keys(&worker.id).await.expect("readable"), ["account/a"], "{:?}", worker.id);
+    }
+    let found = store.letters("parted", 1, Some("account/a"), 10).await.expect("readable");
+    let mut partitions: Vec<_> = found.iter().map(|found| found.id.partition).collect();
+    partitions.sort_unstable();
+    assert_eq!(partitions, [0, 1, 2, 3]);
+    assert!(store.skip_letter(&workers[1].id, event.position()).await.expect("skipped"));
+    let left: Vec<_> = checkpoints(&store, &PARTED).await.iter().map(|checkpoint| checkpoint.letters).collect();
+    assert_eq!(left, [1, 0, 1, 1]);
+}
+
 /// Checks what its name says: more than a statement takes.
 pub async fn many_letters_are_kept<S: Store>(store: S) {
     let (mut worker, events) = five_events(&store).await;

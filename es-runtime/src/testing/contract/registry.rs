@@ -213,6 +213,9 @@ pub async fn retired_versions_are_dropped<S: Store>(store: S) {
     let batch = with_switch(second.next().await);
     second.project(batch).await.expect("stored");
     assert_eq!(store.drop_retired("other").await.expect("another"), 0);
+    assert_eq!(store.drop_retired("balances").await.expect("kept"), 0, "a living process runs it");
+    assert_eq!(state(&store, &FIRST, "a").await, seen(0, "1"));
+    store.leave(first.process).await.expect("left");
     assert_eq!(store.drop_retired("balances").await.expect("dropped"), 1);
     assert_eq!(store.drop_retired("balances").await.expect("dropped"), 0);
 

@@ -206,6 +206,34 @@ pub async fn commits_of_a_group_are_projected_alone<S: Store>(store: S) {
     }
 }
 
+/// Checks what its name says: neither where a claim is taken nor where another projection refuses it after the first has folded it.
+pub async fn a_refused_commit_leaves_nothing_for_those_behind_it<S: Store>(store: S) {
+    register(&store, &FIRST).await;
+    let mut other = Worker::start(&store, &OTHER).await;
+    record(&store, &stream("z"), 0, &["moved:1:c"]).await;
+    let mut batch = other.batch(BatchWork::Nothing, None);
+    batch.letters = vec![letter(&whole_log(&store, 1).await[0], key_of("", "c").as_str(), Some("why"))];
+    other.project(batch).await.expect("stored");
+    let both = commit_of(&stream("c"), 1, &["withdrawn:9"]).projected(&[&FIRST, &OTHER]);
+    let results = store_together(
+        &store,
+        vec![
+            sync("a", 0, &["opened"]).claiming("x"),
+            sync("b", 0, &["opened"]),
+            sync("b", 1, &["withdrawn:9"]).claiming("x"),
+            sync("b", 1, &["withdrawn:1"]),
+            sync("c", 0, &["opened"]),
+            both,
+            sync("c", 1, &["withdrawn:2"]),
+        ],
+    )
+    .await;
+    let stored: Vec<_> = results.iter().map(Result::is_ok).collect();
+    assert_eq!(stored, [true, true, false, true, true, false, true], "{results:?}");
+    assert_eq!(state(&store, &FIRST, "b").await, seen(-1, "1 2"));
+    assert_eq!(state(&store, &FIRST, "c").await, seen(-2, "1 2"));
+}
+
 /// Checks what its name says.
 pub async fn many_commits_at_once_are_projected_once_each<S: Store>(store: S) {
     let mut worker = Worker::start(&store, &FIRST).await;
@@ -280,6 +308,29 @@ pub async fn a_commit_behind_a_letter_is_refused<S: Store>(store: S) {
     assert_behind(&store_one(&store, sync("a", 3, &["withdrawn"])).await);
 }
 
+/// Checks what its name says: a worker that gave an event up meanwhile, or held it back, must not have it done twice.
+pub async fn what_a_commit_folded_is_not_put_aside<S: Store>(store: S) {
+    let mut worker = Worker::start(&store, &FIRST).await;
+    record(&store, &stream("a"), 0, &["opened", "deposited:5"]).await;
+    store_one(&store, sync("a", 2, &["withdrawn:1"])).await.expect("stored");
+    record(&store, &stream("a"), 3, &["deposited:7"]).await;
+    let events = whole_log(&store, 10).await;
+    let key = key_of("", "a");
+    let mut batch = worker.batch(BatchWork::Nothing, Some(4));
+    batch.letters = vec![
+        letter(&events[1], key.as_str(), Some("why")),
+        letter(&events[2], key.as_str(), None),
+        letter(&events[3], key.as_str(), None),
+    ];
+    worker.project(batch).await.expect("stored");
+    let found = store.letters("balances", 1, None, 10).await.expect("readable");
+    assert_eq!(found.iter().map(|found| found.letter.position.get()).collect::<Vec<_>>(), [4]);
+    let mut retry = worker.batch(BatchWork::Fold { projector: projector(&FIRST), events: events[3..].to_vec() }, None);
+    retry.settles = Some(GlobalPosition::new(4));
+    worker.project(retry).await.expect("handled");
+    assert_eq!(state(&store, &FIRST, "a").await, seen(11, "1 2 3 4"));
+}
+
 /// Checks what its name says: of another tenant, it is another stream.
 pub async fn tenants_do_not_hold_each_other_up<S: Store>(store: S) {
     let mut worker = Worker::start(&store, &FIRST).await;
@@ -343,9 +394,11 @@ pub async fn several_projections_are_stored_together<S: Store>(store: S) {
     store_one(&store, commit_of(&stream("a"), 3, &["opened"]).projected(&[&OTHER])).await.expect("stored");
     assert_eq!(state(&store, &FIRST, "a").await, None);
     assert_eq!(state(&store, &OTHER, "a").await, seen(0, "4"), "it has taken both");
+    // No commit has folded this one.
+    record(&store, &stream("z"), 0, &["moved:1:a"]).await;
     let events = whole_log(&store, 10).await;
     let mut batch = other.batch(BatchWork::Nothing, None);
-    batch.letters = vec![letter(&events[0], key_of("", "a").as_str(), Some("why"))];
+    batch.letters = vec![letter(&events[4], key_of("", "a").as_str(), Some("why"))];
     other.project(batch).await.expect("stored");
     match store_one(&store, both(4, &["withdrawn"])).await {
         Err(AppendError::ProjectionBehind { projection: "other", .. }) => {}

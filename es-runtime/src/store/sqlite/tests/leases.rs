@@ -53,6 +53,21 @@ async fn a_dead_process_is_noticed_by_its_lock_at_once() {
 }
 
 #[tokio::test]
+async fn a_process_that_died_long_ago_leaves_no_file() {
+    let bench = Bench::new().await;
+    bench.store.register(&TWO_PARTITIONS, None).await.expect("registered");
+    let (one, two) = (ProcessId::new(), ProcessId::new());
+    let dying = bench.other().await;
+    // By now its time-out has passed, too.
+    dying.lease(&request(one, Duration::ZERO)).await.expect("leases");
+    let path = bench.folder.path().join(format!("es.db-process-{}", one.0));
+    dying.shared.locks.forget(one);
+    assert!(path.exists());
+    assert_eq!(leased(&bench.store, two).await, [(0, 2), (1, 2)]);
+    assert!(!path.exists());
+}
+
+#[tokio::test]
 async fn a_process_that_stands_still_is_noticed_by_its_time_out() {
     let bench = Bench::new().await;
     bench.store.register(&TWO_PARTITIONS, None).await.expect("registered");
