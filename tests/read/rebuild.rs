@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use es_runtime::app::{BuildError, Visibility};
 use es_runtime::prelude::*;
-use es_runtime::store::{EventStore as _, ProjectionRegistry as _, RegisterError, Store, VersionState};
+use es_runtime::store::{RegisterError, Store, VersionState};
 use futures_util::TryStreamExt as _;
 use tokio::time::Instant;
 

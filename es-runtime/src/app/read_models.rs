@@ -105,7 +105,7 @@ impl<S: Store> Serving<S> {
         let stored = self.versions(fresh).await?;
         match serving(projection, table, &stored) {
             // It may have been built meanwhile.
-            Err(ReadModelError::Building { .. }) if !fresh => serving(projection, table, &*self.versions(true).await?),
+            Err(ReadModelError::Building { .. }) if !fresh => serving(projection, table, &self.versions(true).await?),
             served => served,
         }
     }

@@ -99,6 +99,14 @@ pub struct QueryScope<S> {
     pub(crate) dependencies: Arc<Dependencies>,
 }
 
+impl<S> QueryScope<S> {
+    /// Gives the store: for [`QueryArg`]s of a store of your own.
+    #[must_use]
+    pub const fn store(&self) -> &S {
+        &self.store
+    }
+}
+
 impl<S> std::fmt::Debug for QueryScope<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("QueryScope").field("tenant", &self.tenant).finish_non_exhaustive()

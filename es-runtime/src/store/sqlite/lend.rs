@@ -53,7 +53,7 @@ impl<'a> QueryArg<'a, SqliteStore> for &'a mut SqliteConnection {
     const READS: Option<&'static str> = Some(EVERY_TABLE);
 
     async fn hold(scope: &QueryScope<SqliteStore>) -> Result<ReadConnection, QueryFault> {
-        scope.store.lend().await.map_err(QueryFault::Store)
+        scope.store().lend().await.map_err(QueryFault::Store)
     }
 
     fn lend(held: &'a mut ReadConnection) -> Result<Self, QueryFault> {

@@ -76,7 +76,7 @@ impl<S: Store> Worker<S> {
         let to = batch.to;
         match self.task.store.project(batch).await {
             Ok(done) => {
-                self.stored(plan, done, to).await;
+                self.stored(plan, done, to);
                 Flow::Continue(())
             }
             Err(error) => {
@@ -122,7 +122,7 @@ impl<S: Store> Worker<S> {
         SafePosition(last.map_or(self.position, Recorded::position))
     }
 
-    async fn stored(&mut self, plan: Plan, done: BatchDone, to: Option<SafePosition>) {
+    fn stored(&mut self, plan: Plan, done: BatchDone, to: Option<SafePosition>) {
         self.position = to.map_or(self.position, SafePosition::get);
         self.meters.handled(plan.handled.len());
         let causes = plan.letters.iter().filter(|letter| letter.cause.is_some()).count();
