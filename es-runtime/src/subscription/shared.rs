@@ -75,24 +75,23 @@ impl Shared {
                 (name, Serving { mine, active })
             })
             .collect();
-        for (name, now) in &serving {
-            if now.mine == Some(VersionState::Active) && self.is_building(name) {
-                self.finished(name);
-            }
-        }
+        let is_built =
+            |(name, now): &(&Arc<str>, &Serving)| now.mine == Some(VersionState::Active) && self.is_building(name);
+        let built: Vec<_> = serving.iter().filter(is_built).map(|(name, _)| Arc::clone(name)).collect();
         self.serving.send_if_modified(|known| {
             let news = *known != serving;
             *known = serving;
             news
         });
+        built.iter().for_each(|name| self.finished(name));
     }
 
     /// This program's version serves from now on.
     pub(crate) fn switched(&self, name: &Arc<str>, version: u32) {
-        self.finished(name);
         self.serving.send_modify(|serving| {
             serving.insert(Arc::clone(name), Serving { mine: Some(VersionState::Active), active: Some(version) });
         });
+        self.finished(name);
     }
 
     /// This program's version is built anew, in place: nobody of this process is to take what is there for the whole.
@@ -113,6 +112,10 @@ impl Shared {
             Some(known) => *known = measured,
             None => progress.push(measured),
         });
+        if !self.is_building(name) {
+            // Another partition's worker made it serve in between.
+            self.finished(name);
+        }
     }
 
     fn finished(&self, name: &str) {
@@ -123,5 +126,22 @@ impl Shared {
                 known.left = Some(Duration::ZERO);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_measure_that_comes_late_does_not_begin_a_rebuild_anew() {
+        let (shared, name) = (Shared::new(), Arc::<str>::from("balances"));
+        shared.builds_anew(&name, 2);
+        shared.measure(&name, 2);
+        assert!(!shared.progress.borrow()[0].finished);
+        shared.switched(&name, 2);
+        // The worker of another partition had looked before the switch.
+        shared.measure(&name, 2);
+        assert!(shared.progress.borrow()[0].finished);
     }
 }
