@@ -83,7 +83,9 @@ impl Shared {
             *known = serving;
             news
         });
-        built.iter().for_each(|name| self.finished(name));
+        for name in &built {
+            self.finished(name);
+        }
     }
 
     /// This program's version serves from now on.
