@@ -490,22 +490,19 @@ pub struct SyncProjections {
 }
 
 impl SyncProjections {
+    /// Tells whether this version of a projection is one of them.
+    pub(crate) fn bring(&self, projection: &ProjectionDescriptor) -> bool {
+        let folded = self.folded.iter().map(|projector| projector.descriptor());
+        let mut all = folded.chain(self.connected.iter().map(|projector| projector.descriptor()));
+        all.any(|own| (own.name, own.version) == (projection.name, projection.version))
+    }
+
     /// Tells whether one of the synchronous functions takes an event.
     #[must_use]
     pub fn concern(&self, category: &str, event: &str) -> bool {
         let folded = self.folded.iter().map(|projector| projector.descriptor());
         let connected = self.connected.iter().map(|projector| projector.descriptor());
         folded.chain(connected).any(|projection| projection.takes_in_append(category, event))
-    }
-}
-
-impl SyncProjections {
-    /// Tells whether a projection is among them.
-    #[must_use]
-    pub fn brings(&self, projection: &ProjectionDescriptor) -> bool {
-        let folded = self.folded.iter().map(|projector| projector.descriptor());
-        let connected = self.connected.iter().map(|projector| projector.descriptor());
-        folded.chain(connected).any(|known| (known.name, known.version) == (projection.name, projection.version))
     }
 }
 

@@ -122,6 +122,10 @@ impl Shared {
             Some(known) => *known = measured,
             None => progress.push(measured),
         });
+        if !self.is_building(name) {
+            // Another partition's worker made it serve in between.
+            self.finished(name);
+        }
     }
 
     fn finished(&self, name: &str) {
@@ -132,5 +136,22 @@ impl Shared {
                 known.left = Some(Duration::ZERO);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_measure_that_comes_late_does_not_begin_a_rebuild_anew() {
+        let (shared, name) = (Shared::new(), Arc::<str>::from("balances"));
+        shared.builds_anew(&name, 2);
+        shared.measure(&name, 2);
+        assert!(!shared.progress.borrow()[0].finished);
+        shared.switched(&name, 2);
+        // The worker of another partition had looked before the switch.
+        shared.measure(&name, 2);
+        assert!(shared.progress.borrow()[0].finished);
     }
 }

@@ -285,8 +285,8 @@ impl Live {
         let category = commit.stream.category();
         let is_sync = |event: &Recorded<AnyEvent>| projection.takes_in_append(category, &event.event().name);
         let mut own: Vec<_> = recorded(commit, version, first).filter(|event| projection.takes(event)).collect();
-        // What brings no projections along is left to the worker.
-        let brings = commit.projections.as_deref().is_some_and(|brought| brought.brings(projection));
+        // What does not bring the projection along is left to the worker, whatever others of the group bring.
+        let brings = commit.projections.as_ref().is_some_and(|all| all.bring(projection));
         let last = brings.then(|| own.iter().rposition(is_sync)).flatten();
         let Some(last) = last else {
             self.proposed = Some(Proposed { left: own, ..Proposed::default() });
