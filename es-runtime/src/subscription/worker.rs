@@ -21,7 +21,6 @@ use super::subscriber::{Mine, Subscriber};
 use super::work::{Folding, Meters};
 use crate::event::{AnyEvent, GlobalPosition, Recorded};
 use crate::handler::Dependencies;
-use crate::projection::Registered;
 use crate::store::{PartitionId, SafePosition, Store, StoreError, SubscriptionStatus};
 
 /// Why a worker ended.
