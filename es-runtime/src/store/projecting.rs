@@ -491,7 +491,8 @@ pub struct SyncProjections {
 
 impl SyncProjections {
     /// Tells whether this version of a projection is one of them.
-    pub(crate) fn bring(&self, projection: &ProjectionDescriptor) -> bool {
+    #[must_use]
+    pub fn bring(&self, projection: &ProjectionDescriptor) -> bool {
         let folded = self.folded.iter().map(|projector| projector.descriptor());
         let mut all = folded.chain(self.connected.iter().map(|projector| projector.descriptor()));
         all.any(|own| (own.name, own.version) == (projection.name, projection.version))
