@@ -77,3 +77,23 @@ async fn a_kill_at_each_named_place_leaves_read_models_that_are_a_fold_of_the_lo
         }
     }
 }
+
+#[tokio::test]
+async fn a_kill_in_the_middle_of_a_switch_leaves_the_one_version_or_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bank.db");
+    let acknowledged = child::acknowledged(&mut child::start(&file, 1, None), 200);
+    check(&file, &acknowledged).await;
+    for (round, name) in ["branch_totals", "balances", "owners"].into_iter().enumerate() {
+        // Somebody wants it built anew, and leaves it to the next process.
+        let store = SqliteStore::open(&file).await.unwrap();
+        let bank: App<Bank, _> = App::builder(store).without_workers().build().await.unwrap();
+        bank.subscriptions().rebuild(name).await.unwrap();
+        bank.shutdown().await;
+        let place = if round == 1 { "batch.written" } else { "switch.written" };
+        let mut child = child::start(&file, 2_000 + round as u64, Some((place, 1)));
+        let acknowledged = child::acknowledged(&mut child, 100_000);
+        assert!(acknowledged.len() < 100_000, "`{place}` was not reached");
+        check(&file, &acknowledged).await;
+    }
+}
