@@ -1,0 +1,122 @@
+//! What one transaction of a subscription does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{NewLetter, PartitionId, SafePosition};
+use crate::event::{AnyEvent, GlobalPosition, Recorded};
+use crate::projection::{ConnectedProjector, ProjectionFailure, Projector};
+use crate::read_model::WriteSet;
+use crate::store::StoreError;
+
+/// What one transaction of a subscription does. All of it is stored, or none.
+#[derive(Clone)]
+pub struct Batch {
+    /// The partition.
+    pub id: PartitionId,
+    /// The epoch of the lease under which it was made.
+    pub epoch: u64,
+    /// Where the checkpoint stands.
+    pub from: GlobalPosition,
+    /// Where it moves to; `None` for work that leaves it: the retry of a letter.
+    pub to: Option<SafePosition>,
+    /// What is written.
+    pub work: BatchWork,
+    /// Events that are put aside.
+    pub letters: Vec<NewLetter>,
+    /// Sequence keys that the worker takes for parked, because letters are queued behind theirs. The batch is refused with
+    /// [`BatchError::LettersChanged`] where one of them has no letter any more.
+    pub parked: Vec<String>,
+    /// The position of a letter that this batch deals with: it goes. Refused with [`BatchError::LettersChanged`] where it is gone.
+    pub settles: Option<GlobalPosition>,
+    /// Whether the version becomes the active one in this transaction: only if nothing is left in the log behind `to` and every other
+    /// partition is at the head too; the transaction holds every append off while it looks. Else the batch is stored without the switch.
+    pub switch: bool,
+}
+
+/// What a batch writes.
+#[derive(Clone)]
+pub enum BatchWork {
+    /// Nothing in this store.
+    Nothing,
+    /// Rows that were folded outside of the transaction. Only for projections without synchronous functions, whose rows nobody
+    /// else writes.
+    Rows(WriteSet),
+    /// Events to fold inside the transaction: for projections with synchronous functions. The store leaves those out that a commit has
+    /// folded already.
+    Fold {
+        /// The projection.
+        projector: Arc<dyn Projector>,
+        /// The events, in their order.
+        events: Vec<Recorded<AnyEvent>>,
+    },
+    /// Events for functions that take the connection.
+    Connected {
+        /// The projection.
+        projector: Arc<dyn ConnectedProjector>,
+        /// The events, in their order.
+        events: Vec<Recorded<AnyEvent>>,
+        /// How long all of them together may take.
+        timeout: Duration,
+    },
+}
+
+/// What became of a batch that was stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BatchDone {
+    /// Whether the version became the active one.
+    pub switched: bool,
+}
+
+/// Says why a batch was not stored.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BatchError {
+    /// The checkpoint is not where the worker thought, or the lease is another's: somebody else runs the partition, or it was rewound.
+    #[error("the partition is run by somebody else, or was moved")]
+    Fenced,
+    /// Letters that the batch stands on changed meanwhile.
+    #[error("the letters of the partition changed meanwhile")]
+    LettersChanged,
+    /// A function failed on one of the events.
+    #[error("event {index} of the batch: {failure}")]
+    Failed {
+        /// The event's place in the batch.
+        index: usize,
+        /// Why.
+        failure: ProjectionFailure,
+    },
+    /// The store could not be used; nothing is stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Whether it is stored could not be found out: read the checkpoint.
+    #[error("whether the batch was stored could not be found out: {reason}")]
+    Uncertain {
+        /// What happened.
+        reason: String,
+    },
+}
+
+impl std::fmt::Debug for BatchWork {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("Nothing"),
+            Self::Rows(rows) => write!(f, "Rows({})", rows.changes.len()),
+            Self::Fold { events, .. } => write!(f, "Fold({})", events.len()),
+            Self::Connected { events, .. } => write!(f, "Connected({})", events.len()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Batch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batch")
+            .field("id", &self.id)
+            .field("epoch", &self.epoch)
+            .field("from", &self.from)
+            .field("to", &self.to)
+            .field("work", &self.work)
+            .field("letters", &self.letters.len())
+            .finish_non_exhaustive()
+    }
+}
