@@ -297,3 +297,17 @@ async fn decimals_are_in_the_order_of_numbers() {
     let selection = Selection { order: vec![Order { column: 8, descending: false }], ..Selection::default() };
     assert_eq!(ids(&bench.store.select(TABLE, &selection).await.expect("rows")), [3, 2, 5, 4, 1, 0, 6]);
 }
+
+#[tokio::test]
+async fn programs_that_do_not_know_the_order_of_decimals_read_the_table() {
+    use sqlx::ConnectOptions as _;
+    let (bench, epoch) = bench().await;
+    write(&bench, epoch, vec![change("", &sparse(7, 8, Value::Decimal("1.50".into())))]).await;
+    let plain = sqlx::sqlite::SqliteConnectOptions::new().filename(bench.folder.path().join("es.db"));
+    let mut plain = plain.read_only(true).connect().await.expect("a connection");
+    for name in ["wide", "wide_v1"] {
+        let text = sqlx::AssertSqlSafe(format!("SELECT amount FROM {name} WHERE id = 7"));
+        let amount: String = sqlx::query_scalar(text).fetch_one(&mut plain).await.expect("readable");
+        assert_eq!(amount, "1.50");
+    }
+}
