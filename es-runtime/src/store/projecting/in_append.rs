@@ -12,7 +12,7 @@ pub struct SyncProjections {
     /// Those that take the connection, in the same order. A commit that concerns one of them shares no transaction with others.
     pub connected: Vec<Arc<dyn ConnectedProjector>>,
     /// Up to how many pending events of a stream a commit applies before its own; beyond that it fails with
-    /// [`AppendError::ProjectionBehind`](super::AppendError::ProjectionBehind).
+    /// [`AppendError::ProjectionBehind`](crate::store::AppendError::ProjectionBehind).
     pub backlog: usize,
 }
 

@@ -10,7 +10,7 @@ use crate::store::StoreError;
 pub trait ProjectionRegistry: Send + Sync + 'static {
     /// Makes a projection's version known, and its tables where they are not there. On an empty log it is active
     /// from its start; else it is built first, beside the active one if there is one, until a batch that
-    /// [switches](Batch::switch) makes it the active one.
+    /// [switches](super::Batch::switch) makes it the active one.
     ///
     /// Several processes may call it at once.
     ///
