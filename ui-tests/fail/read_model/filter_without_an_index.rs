@@ -8,11 +8,9 @@ pub struct Balance {
     pub owner: String,
 }
 
-fn indexed<T, I: es_runtime::read_model::IsIndexed>(_: es_runtime::read_model::ColumnOf<Balance, T, I>) {}
-
 pub fn filters() {
-    indexed(Balance::ACCOUNT);
-    indexed(Balance::OWNER);
+    let _ = Balance::ACCOUNT.eq(Uuid::nil());
+    let _ = Balance::OWNER.eq("ann".to_owned());
 }
 
 fn main() {}
