@@ -5,6 +5,8 @@
 
 mod commit;
 mod error;
+#[cfg(any(test, feature = "testing"))]
+mod forward;
 pub mod memory;
 mod projecting;
 #[cfg(feature = "sqlite")]

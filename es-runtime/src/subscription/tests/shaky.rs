@@ -3,18 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
 use crate::event::{AnyEvent, GlobalPosition, Recorded, StreamId, Version};
-use crate::projection::{ConnectedProjector, ProjectionDescriptor};
-use crate::read_model::{RowKey, Selection, TableRef, Value};
+use crate::read_model::{RowKey, TableRef, Value};
 use crate::store::{
-    Batch, BatchDone, BatchError, Checkpoint, CheckpointStore, CommitTicket, EventStore, ExternalId, IdentityMap,
-    Lease, LeaseRequest, LeaseStore, Ledger, LedgerRecord, Letter, MemoryStore, NewCommit, PartitionId, ProcessId,
-    ProjectionRegistry, ProjectionVersion, RegisterError, RowStore, SnapshotStore, StoreError, StoredEvent,
-    SubscriptionStatus,
+    Batch, BatchDone, BatchError, Checkpoint, CheckpointStore, EventStore, IdentityMap, Lease, LeaseRequest,
+    LeaseStore, Ledger, MemoryStore, PartitionId, ProjectionRegistry, RowStore, SnapshotStore, StoreError,
 };
 
 #[derive(Clone)]
@@ -78,25 +73,6 @@ impl Shaky {
 }
 
 impl EventStore for Shaky {
-    async fn submit(&self, commit: NewCommit) -> CommitTicket {
-        self.inner.submit(commit).await
-    }
-    async fn read_stream(
-        &self,
-        stream: &StreamId,
-        after: Version,
-        limit: usize,
-    ) -> Result<Vec<StoredEvent>, StoreError> {
-        self.inner.read_stream(stream, after, limit).await
-    }
-    async fn read_history(
-        &self,
-        stream: &StreamId,
-        after: Version,
-        limit: usize,
-    ) -> Result<Vec<Recorded<AnyEvent>>, StoreError> {
-        self.inner.read_history(stream, after, limit).await
-    }
     async fn read_all(&self, after: GlobalPosition, limit: usize) -> Result<Vec<Recorded<AnyEvent>>, StoreError> {
         self.check()?;
         let mut events = self.inner.read_all(after, limit).await?;
@@ -107,42 +83,23 @@ impl EventStore for Shaky {
         }
         Ok(events)
     }
-    async fn head(&self) -> Result<GlobalPosition, StoreError> {
-        self.inner.head().await
-    }
-    async fn event_count(&self) -> Result<u64, StoreError> {
-        self.inner.event_count().await
-    }
     fn watch(&self) -> watch::Receiver<GlobalPosition> {
         if self.faults.silent.load(Ordering::SeqCst) { self.faults.nobody.subscribe() } else { self.inner.watch() }
     }
-    async fn close(&self) {
-        self.inner.close().await;
-    }
+
+    crate::forward_to_store!(inner: submit read_stream read_history head event_count close);
 }
 
 impl Ledger for Shaky {
-    async fn find(&self, tenant: &str, key: &str) -> Result<Option<LedgerRecord>, StoreError> {
-        self.inner.find(tenant, key).await
-    }
-    async fn forget_before(&self, time: DateTime<Utc>) -> Result<u64, StoreError> {
-        self.inner.forget_before(time).await
-    }
+    crate::forward_to_store!(inner: find forget_before);
 }
 
 impl SnapshotStore for Shaky {
-    async fn snapshot(&self, stream: &StreamId, fingerprint: u64) -> Result<Option<(Version, Bytes)>, StoreError> {
-        self.inner.snapshot(stream, fingerprint).await
-    }
+    crate::forward_to_store!(inner: snapshot);
 }
 
 impl IdentityMap for Shaky {
-    async fn identity(&self, external: &ExternalId) -> Result<Option<String>, StoreError> {
-        self.inner.identity(external).await
-    }
-    async fn identify(&self, external: &ExternalId, candidate: &str) -> Result<String, StoreError> {
-        self.inner.identify(external, candidate).await
-    }
+    crate::forward_to_store!(inner: identity identify);
 }
 
 impl RowStore for Shaky {
@@ -150,35 +107,12 @@ impl RowStore for Shaky {
         self.check()?;
         self.inner.rows(table, keys).await
     }
-    async fn select(&self, table: TableRef, selection: &Selection) -> Result<Vec<Vec<Value>>, StoreError> {
-        self.inner.select(table, selection).await
-    }
-    async fn count(&self, table: TableRef, selection: &Selection) -> Result<u64, StoreError> {
-        self.inner.count(table, selection).await
-    }
+
+    crate::forward_to_store!(inner: select count);
 }
 
 impl ProjectionRegistry for Shaky {
-    async fn register(
-        &self,
-        projection: &'static ProjectionDescriptor,
-        reset: Option<Arc<dyn ConnectedProjector>>,
-    ) -> Result<(), RegisterError> {
-        self.inner.register(projection, reset).await
-    }
-    async fn projections(&self) -> Result<Vec<ProjectionVersion>, StoreError> {
-        self.inner.projections().await
-    }
-    async fn reset(
-        &self,
-        projection: &'static ProjectionDescriptor,
-        connected: Option<Arc<dyn ConnectedProjector>>,
-    ) -> Result<(), StoreError> {
-        self.inner.reset(projection, connected).await
-    }
-    async fn drop_retired(&self, name: &str) -> Result<u64, StoreError> {
-        self.inner.drop_retired(name).await
-    }
+    crate::forward_to_store!(inner: register projections reset drop_retired);
 }
 
 impl CheckpointStore for Shaky {
@@ -195,44 +129,16 @@ impl CheckpointStore for Shaky {
         self.check()?;
         self.inner.checkpoints(name, version).await
     }
-    async fn set_status(
-        &self,
-        name: &str,
-        version: u32,
-        partition: Option<u32>,
-        status: SubscriptionStatus,
-    ) -> Result<(), StoreError> {
-        self.inner.set_status(name, version, partition, status).await
-    }
-    async fn rewind(&self, name: &str, version: u32, to: GlobalPosition) -> Result<(), StoreError> {
-        self.inner.rewind(name, version, to).await
-    }
-    async fn letters(
-        &self,
-        name: &str,
-        version: u32,
-        key: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<Letter>, StoreError> {
-        self.inner.letters(name, version, key, limit).await
-    }
     async fn parked_keys(&self, id: &PartitionId) -> Result<Vec<String>, StoreError> {
         self.check()?;
         self.inner.parked_keys(id).await
-    }
-    async fn touch_letter(&self, id: &PartitionId, position: GlobalPosition, cause: &str) -> Result<(), StoreError> {
-        self.inner.touch_letter(id, position, cause).await
-    }
-    async fn skip_letter(&self, id: &PartitionId, position: GlobalPosition) -> Result<bool, StoreError> {
-        self.inner.skip_letter(id, position).await
     }
     async fn versions_at(&self, streams: &[StreamId], position: GlobalPosition) -> Result<Vec<Version>, StoreError> {
         self.check()?;
         self.inner.versions_at(streams, position).await
     }
-    async fn events_at(&self, positions: &[GlobalPosition]) -> Result<Vec<Recorded<AnyEvent>>, StoreError> {
-        self.inner.events_at(positions).await
-    }
+
+    crate::forward_to_store!(inner: set_status rewind letters touch_letter skip_letter events_at);
 }
 
 impl LeaseStore for Shaky {
@@ -242,7 +148,6 @@ impl LeaseStore for Shaky {
         }
         self.inner.lease(request).await
     }
-    async fn leave(&self, process: ProcessId) -> Result<(), StoreError> {
-        self.inner.leave(process).await
-    }
+
+    crate::forward_to_store!(inner: leave);
 }
