@@ -7,6 +7,8 @@ mod commit;
 mod error;
 #[cfg(any(test, feature = "testing"))]
 mod forward;
+#[cfg(feature = "sqlite")]
+mod group;
 pub mod memory;
 mod projecting;
 #[cfg(feature = "sqlite")]
