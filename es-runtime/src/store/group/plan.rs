@@ -7,7 +7,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::event::{Claim, ClaimKind, StreamId, Version};
-use crate::store::{AppendError, LedgerRecord, NewCommit};
+use crate::store::{AppendError, DecisionChain, LedgerRecord, NewCommit};
 
 /// A stream's number and its version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +108,8 @@ impl Writes {
 pub(in crate::store) struct Plan {
     pub(in crate::store) fates: Vec<Fate>,
     pub(in crate::store) writes: Writes,
+    /// The chains of the commits that fail.
+    broken: Vec<DecisionChain>,
 }
 
 /// Has a say in whether a commit is stored: the synchronous projections.
@@ -143,15 +145,33 @@ impl Plan {
         state: &mut State,
         commits: impl IntoIterator<Item = &'a NewCommit>,
     ) -> Self {
+        let plan = Self::draft(gate, state, commits);
+        plan.seal();
+        plan
+    }
+
+    /// As [`decide_at`](Self::decide_at), and breaks no chain before [`seal`](Self::seal): for a plan that may have to be made again.
+    pub(in crate::store) fn draft<'a>(
+        gate: &mut impl Gate,
+        state: &mut State,
+        commits: impl IntoIterator<Item = &'a NewCommit>,
+    ) -> Self {
         let mut plan = Self::default();
         for (index, commit) in commits.into_iter().enumerate() {
             let fate = plan.fate(gate, state, index, commit).unwrap_or_else(Fate::Refused);
             if !matches!(fate, Fate::Stored { .. }) {
-                commit.chain.break_off();
+                plan.broken.push(commit.chain.clone());
             }
             plan.fates.push(fate);
         }
         plan
+    }
+
+    /// Breaks the chains of the commits that fail.
+    pub(in crate::store) fn seal(&self) {
+        for chain in &self.broken {
+            chain.break_off();
+        }
     }
 
     fn fate(
@@ -161,7 +181,7 @@ impl Plan {
         index: usize,
         commit: &NewCommit,
     ) -> Result<Fate, AppendError> {
-        if commit.chain.is_broken() {
+        if commit.chain.is_broken() || self.broken.iter().any(|chain| chain.is(&commit.chain)) {
             return Err(AppendError::ChainBroken);
         }
         // Before the version: a command that is repeated after its success stands on an old version.
