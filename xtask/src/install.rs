@@ -30,7 +30,8 @@ pub fn postgresql(interrupts: &Interrupts) -> Result<(), String> {
 
 fn run(interrupts: &Interrupts, before: &[&str], words: &[&str]) -> Result<(), String> {
     let words = [before, &["env", "DEBIAN_FRONTEND=noninteractive"], words].concat();
-    match interrupts.run(Command::new(words[0]).args(&words[1..]))? {
+    // Standard output is for what we say.
+    match interrupts.run(Command::new(words[0]).args(&words[1..]).stdout(std::io::stderr()))? {
         0 => Ok(()),
         code => Err(format!("`{}` failed with exit code {code}\n{MISSING}", words.join(" "))),
     }
