@@ -150,4 +150,12 @@ mod tests {
         assert!(is_port_taken(log));
         assert!(!is_port_taken("FATAL:  could not map anonymous shared memory: Cannot allocate memory\n"));
     }
+
+    #[test]
+    fn a_postgres_whose_port_is_taken_says_so() {
+        let binaries = crate::find::binaries().expect(crate::find::MISSING);
+        let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let reason = Cluster::try_start(&binaries, taken.local_addr().unwrap().port()).err().unwrap();
+        assert!(is_port_taken(&reason), "{reason}");
+    }
 }
