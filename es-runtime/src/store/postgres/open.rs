@@ -91,6 +91,15 @@ impl Place {
             .connect_lazy_with(self.options.clone())
     }
 
+    /// Makes the pool for functions of the user's. It connects when it is needed.
+    pub(super) fn functions(&self) -> PgPool {
+        let options = PgPoolOptions::new()
+            .max_connections(self.connections)
+            .acquire_timeout(self.connect_timeout)
+            .test_before_acquire(false);
+        super::lend::pool(options, self.options.clone())
+    }
+
     /// Connects, and tries again for a while where the server is not there or not ready.
     pub(super) async fn connect(&self) -> Result<PgConnection, StoreError> {
         let until = Instant::now() + self.connect_timeout;
