@@ -211,11 +211,11 @@ pub(super) fn target(batch: &Batch) -> i64 {
     number(batch.to.map_or(batch.from, SafePosition::get).get())
 }
 
-/// Moves the checkpoint. Arguments: name, version, partition, to, from, epoch.
+/// Moves the checkpoint; that of a partition that was paused stays where it is. Arguments: name, version, partition, to, from, epoch.
 macro_rules! moving {
     () => {
         "UPDATE subscriptions SET position = $4 WHERE name = $1 AND version = $2 AND partition = $3 \
-         AND position = $5 AND epoch = $6"
+         AND position = $5 AND epoch = $6 AND (status = 'running' OR $4 = $5)"
     };
 }
 
