@@ -323,3 +323,6 @@ impl IdentityMap for PostgresStore {
         }
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;
