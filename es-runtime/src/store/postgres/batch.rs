@@ -23,7 +23,7 @@ use super::rows;
 use super::statement::Statement;
 use super::switch;
 use super::text::escaped;
-use crate::store::{Batch, BatchDone, BatchError, BatchWork, SafePosition, StoreError};
+use crate::store::{Batch, BatchDone, BatchError, BatchWork, SafePosition};
 
 /// What became of a batch.
 pub(super) type Stored = Result<BatchDone, BatchError>;
