@@ -37,6 +37,7 @@ mod notify;
 mod open;
 mod options;
 mod outcome;
+mod pending;
 mod pool;
 mod read;
 mod registry;
@@ -45,6 +46,8 @@ mod select;
 mod snapshot;
 mod statement;
 mod switch;
+mod sync;
+mod sync_connected;
 mod table;
 mod text;
 mod value;
@@ -323,3 +326,6 @@ impl IdentityMap for PostgresStore {
         }
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;
