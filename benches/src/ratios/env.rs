@@ -25,7 +25,7 @@ pub struct Env {
 /// Time on the processors so far, in hundredths of a second.
 #[derive(Clone, Copy, Debug)]
 pub struct Processors {
-    /// This process and its children.
+    /// This process.
     pub own: u64,
     /// The server.
     pub server: Option<u64>,
@@ -35,10 +35,14 @@ impl Env {
     /// Gives the time on the processors so far; `None` where the system does not say.
     #[must_use]
     pub fn processors(&self) -> Option<Processors> {
-        let own = Stat::read(Path::new("/proc/self/stat"))?;
-        let server = self.server.and_then(server_time);
-        Some(Processors { own: own.time, server })
+        Some(Processors { own: own_time()?, server: self.server.and_then(server_time) })
     }
+}
+
+/// Gives this process's time on the processors so far, in hundredths of a second; `None` where the system does not say.
+#[must_use]
+pub fn own_time() -> Option<u64> {
+    Stat::read(Path::new("/proc/self/stat")).map(|stat| stat.time)
 }
 
 /// What the system says of a process.

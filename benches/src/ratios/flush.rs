@@ -69,10 +69,12 @@ impl Flush {
     ///
     /// When they cannot be read.
     pub fn count(&self) -> Result<Option<u64>> {
-        let Some(path) = &self.count else { return Ok(None) };
-        let bytes = std::fs::read(path)?;
-        Ok(Some(u64::from_ne_bytes(bytes.as_slice().try_into()?)))
+        self.count.as_deref().map(counted).transpose()
     }
+}
+
+fn counted(file: &Path) -> Result<u64> {
+    Ok(u64::from_ne_bytes(std::fs::read(file)?.as_slice().try_into()?))
 }
 
 /// The library that replaces flushes by a sleep, and counts them. It goes away with its folder.
@@ -107,6 +109,15 @@ impl Shim {
             std::fs::set_permissions(path, Permissions::from_mode(mode))?;
         }
         Ok(Self { library, count, length: Duration::from_micros(us) })
+    }
+
+    /// Counts the flushes so far.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read.
+    pub fn count(&self) -> Result<u64> {
+        counted(&self.count)
     }
 
     /// Gives the variables of a process that is to flush so.
