@@ -2,7 +2,6 @@
 
 mod batches;
 mod connected;
-mod contract_tmp;
 mod lend;
 mod place;
 mod tables;
