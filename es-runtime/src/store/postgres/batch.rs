@@ -5,6 +5,7 @@
 //! twice, because nobody knows what became of it, is stored once.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
@@ -122,7 +123,7 @@ impl PostgresStore {
     }
 
     /// After one that was lost: a batch that found the checkpoint elsewhere is stored where it stands at its end.
-    async fn found(&self, batch: &Batch, lost: &sqlx::Error) -> Stored {
+    pub(super) async fn found(&self, batch: &Batch, lost: &sqlx::Error) -> Stored {
         match reading!(self, DOING, connection => standing(connection, batch).await) {
             Ok(Some(at)) if moves(batch) && Some(at) == batch.to.map(position) => Ok(BatchDone::default()),
             Ok(_) => Err(BatchError::Fenced),
@@ -131,27 +132,43 @@ impl PostgresStore {
     }
 
     async fn store_in_transaction(&self, batch: Batch) -> Stored {
-        let class = self.shared.lock_class;
-        let pool = self.pool_for(matches!(batch.work, BatchWork::Connected { .. }));
-        // With a switch, the append's lock comes first.
-        let locks = if batch.switch { vec![] } else { vec![projection_lock(&batch.id.name)] };
-        let (opening, shared) = (self.opening(&locks), std::sync::Arc::new(batch));
-        let batch = std::sync::Arc::clone(&shared);
-        let ended = self.transaction(&pool, &opening, DOING, move |connection| {
-            Box::pin(async move { inside(connection, &batch, class).await.map(End::Commit) })
-        });
-        match ended.await? {
+        let batch = Arc::new(batch);
+        let mut outcome = self.try_in_transaction(&batch, false).await?;
+        if matches!(&outcome, Outcome::Failed(refused) if connected::may_be_another(&batch, refused)) {
+            self.tidy(&outcome).await;
+            outcome = self.try_in_transaction(&batch, true).await?;
+        }
+        self.tidy(&outcome).await;
+        match outcome {
             Outcome::Ended(done) => {
                 crate::fail_point::reached("batch.stored");
                 Ok(done)
             }
-            Outcome::Failed(Refused::Alone(error)) => Err(error),
+            Outcome::Failed(Refused::Alone(error) | Refused::Left(error, _)) => Err(error),
             Outcome::Failed(Refused::Database(error)) => Err(store_error(error, DOING).into()),
-            Outcome::Failed(Refused::Left(error, session)) => {
-                self.end(session).await;
-                Err(error)
-            }
-            Outcome::AtCommit(error, done) => self.find_out(&shared, error, done).await,
+            Outcome::AtCommit(error, done) => self.find_out(&batch, error, done).await,
+        }
+    }
+
+    async fn try_in_transaction(
+        &self,
+        batch: &Arc<Batch>,
+        care: bool,
+    ) -> Result<Outcome<BatchDone, Refused>, StoreError> {
+        let (batch, class) = (Arc::clone(batch), self.shared.lock_class);
+        let pool = self.pool_for(matches!(batch.work, BatchWork::Connected { .. }));
+        // With a switch, the append's lock comes first.
+        let locks = if batch.switch { vec![] } else { vec![projection_lock(&batch.id.name)] };
+        self.transaction(&pool, &self.opening(&locks), DOING, move |connection| {
+            Box::pin(async move { inside(connection, &batch, class, care).await.map(End::Commit) })
+        })
+        .await
+    }
+
+    /// Ends a session in which a function was left in the middle.
+    async fn tidy(&self, outcome: &Outcome<BatchDone, Refused>) {
+        if let Outcome::Failed(Refused::Left(_, session)) = outcome {
+            self.end(*session).await;
         }
     }
 
@@ -167,7 +184,7 @@ impl PostgresStore {
     }
 
     /// Looks whether a transaction whose commit failed is stored. It has moved the checkpoint: reading that for update waits until it is over.
-    async fn find_out(&self, batch: &Batch, error: sqlx::Error, done: BatchDone) -> Stored {
+    pub(super) async fn find_out(&self, batch: &Batch, error: sqlx::Error, done: BatchDone) -> Stored {
         if fault(&error).is_certain() {
             return Err(store_error(error, DOING).into());
         }
@@ -211,11 +228,11 @@ pub(super) fn target(batch: &Batch) -> i64 {
     number(batch.to.map_or(batch.from, SafePosition::get).get())
 }
 
-/// Moves the checkpoint. Arguments: name, version, partition, to, from, epoch.
+/// Moves the checkpoint; that of a partition that was paused stays where it is. Arguments: name, version, partition, to, from, epoch.
 macro_rules! moving {
     () => {
         "UPDATE subscriptions SET position = $4 WHERE name = $1 AND version = $2 AND partition = $3 \
-         AND position = $5 AND epoch = $6"
+         AND position = $5 AND epoch = $6 AND (status = 'running' OR $4 = $5)"
     };
 }
 
@@ -252,7 +269,7 @@ fn at_once(class: i32, batch: &Batch) -> Result<Statement, DbError> {
 }
 
 /// What a batch does inside its transaction.
-async fn inside(connection: &mut PgConnection, batch: &Batch, class: i32) -> Result<BatchDone, Refused> {
+async fn inside(connection: &mut PgConnection, batch: &Batch, class: i32, care: bool) -> Result<BatchDone, Refused> {
     crate::fail_point::reached("batch.begun");
     let mut holds = false;
     if batch.switch {
@@ -264,7 +281,7 @@ async fn inside(connection: &mut PgConnection, batch: &Batch, class: i32) -> Res
     }
     if let BatchWork::Connected { .. } = &batch.work {
         // The checkpoint moves after the functions: should one of them end the transaction, it has not moved.
-        connected::run_batch(connection, batch).await?;
+        connected::run_batch(connection, batch, care).await?;
         claim(connection, batch).await?;
     } else {
         check_parked(connection, batch).await?;

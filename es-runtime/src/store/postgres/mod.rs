@@ -326,3 +326,6 @@ impl IdentityMap for PostgresStore {
         }
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;

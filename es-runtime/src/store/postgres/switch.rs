@@ -96,7 +96,7 @@ async fn in_time(
 ) -> Result<bool, sqlx::Error> {
     match done {
         Ok(()) => connection.execute(keep).await.map(|_| true),
-        Err(error) if fault(&error) == Fault::Busy => connection.execute(undo).await.map(|_| false),
+        Err(error) if fault(&error) == Fault::Locked => connection.execute(undo).await.map(|_| false),
         Err(error) => Err(error),
     }
 }

@@ -1,7 +1,7 @@
 //! What survives the store, and stores that share a place.
 
 use super::fixture::*;
-use crate::event::{GlobalPosition, Recorded, Version};
+use crate::event::{GlobalPosition, Version};
 use crate::store::{AppendError, ExternalId, Store};
 
 fn external() -> ExternalId {
@@ -42,8 +42,9 @@ pub async fn versions_and_keys_hold_after_opening<S: Store>(open: impl AsyncFn()
     let claimed = store_one(&store, commit(&stream("b"), 0, 1).claiming("x")).await;
     assert!(matches!(claimed, Err(AppendError::Claimed { .. })), "{claimed:?}");
     let committed = append(&store, &stream("a"), 2, 1).await;
+    assert_eq!(committed.version, 3);
     // What was refused may have left a gap.
-    assert!(committed.version.get() == 3 && committed.position.get() > 2, "{committed:?}");
+    assert!(committed.position > GlobalPosition::new(2), "{committed:?}");
     within(store.close()).await;
 }
 
@@ -100,14 +101,16 @@ pub async fn two_stores_on_one_place_never_lose_an_event<S: Store>(open: impl As
     }
     let log = whole_log(&stores[0], 100).await;
     assert_eq!(log.len(), 400);
-    assert!(log.windows(2).all(|pair| pair[0].position() < pair[1].position()));
+    assert!(log.is_sorted_by(|one, next| one.position() < next.position()), "positions do not ascend");
     for (stream, committed) in acknowledged {
-        let at =
-            log.binary_search_by_key(&committed.position, Recorded::position).expect("what was acknowledged is there");
-        assert_eq!((log[at].stream(), log[at].version()), (&stream, committed.version));
-        // Those of another store may stand between the two of one commit.
-        let first = log[..at].iter().rfind(|event| event.stream() == &stream).expect("the commit has two events");
-        assert_eq!(first.version().get() + 1, committed.version.get());
+        let found = log.iter().find(|event| event.position() == committed.position).expect("acknowledged, so stored");
+        assert_eq!((found.stream(), found.version()), (&stream, committed.version));
+        let before =
+            log.iter().find(|event| *event.stream() == stream && event.version().after(1) == committed.version);
+        assert!(
+            before.is_some_and(|event| event.position() < committed.position),
+            "the commit's first event is missing"
+        );
     }
     for store in stores {
         within(store.close()).await;
@@ -131,7 +134,8 @@ pub async fn a_follower_of_one_store_sees_what_another_writes<S: Store>(open: im
         while seen < 30 {
             let page = follower.read_all(last, 7).await.expect("readable");
             for event in &page {
-                assert!(event.position() > last && event.stream().key() == seen.to_string(), "{event:?} behind {last}");
+                assert_eq!(event.stream(), &stream(&seen.to_string()), "out of order");
+                assert!(event.position() > last);
                 (seen, last) = (seen + 1, event.position());
             }
             if page.is_empty() {
