@@ -10,7 +10,7 @@ CREATE TABLE streams (
 );
 
 -- Writers take numbers for new streams in blocks.
-CREATE SEQUENCE stream_numbers INCREMENT BY 256 CACHE 1;
+CREATE SEQUENCE stream_numbers INCREMENT BY 1024 CACHE 1;
 
 CREATE TABLE event_log (
     -- From `event_positions`, always behind the lock of `es_append`: a reader that waits for those who hold it skips nothing.

@@ -29,6 +29,19 @@ impl StreamCache {
         Self { streams: Cache::new(streams), last_stream: None, sole_owner, careful: 0, next_careful: 1 }
     }
 
+    /// Says behind which number new streams are numbered: for a store whose writers take numbers in blocks.
+    #[cfg(feature = "postgres")]
+    pub(in crate::store) const fn number_behind(&mut self, last: i64) {
+        self.last_stream = Some(last);
+    }
+
+    /// Forgets everything: another server may have taken the place of the one that it is known of.
+    #[cfg(feature = "postgres")]
+    pub(in crate::store) fn forget(&mut self) {
+        self.streams.clear();
+        self.last_stream = None;
+    }
+
     /// Remembers what a finished group left behind.
     pub(in crate::store) fn learn(&mut self, state: &State, commits: &[&NewCommit]) {
         self.last_stream = Some(state.last_stream);

@@ -83,7 +83,8 @@ impl Place {
     /// Makes the pool of those who read, project and lease. It connects when it is needed.
     pub(super) fn pool(&self) -> PgPool {
         PgPoolOptions::new()
-            .max_connections(self.connections)
+            // One more listens.
+            .max_connections(self.connections + 1)
             .acquire_timeout(self.connect_timeout)
             // A connection that is gone shows at its first use, and what was asked is asked again: see `pool.rs`.
             .test_before_acquire(false)

@@ -17,7 +17,54 @@ pub(super) enum End<T> {
     RollBack(T),
 }
 
+/// Reads something: `reading!(store, "what for", connection => expression)`, where the expression gives a `Result<T, DbError>` and may be
+/// evaluated several times: where the connection turns out to be gone, it is thrown away and the same is asked on the next one.
+///
+/// A macro, for a closure's future that borrows both the connection and what is around it cannot be shown to be `Send`.
+macro_rules! reading {
+    ($store:expr, $doing:expr, $connection:ident => $asked:expr) => {{
+        let mut tries = $store.tries();
+        loop {
+            let mut lent = $store.lend().await?;
+            let result: Result<_, $crate::store::postgres::error::DbError> = {
+                let $connection: &mut sqlx::PgConnection = &mut lent;
+                async { $asked }.await
+            };
+            match result {
+                Ok(value) => break Ok::<_, $crate::store::StoreError>(value),
+                Err(error) => tries.after(lent, error, $doing)?,
+            }
+        }
+    }};
+}
+pub(super) use reading;
+
+/// How often something is asked again after a connection was lost.
+pub(super) struct Tries(u32);
+
+impl Tries {
+    /// Throws a connection away that is gone; any other error is one.
+    pub(super) fn after(
+        &mut self,
+        connection: PoolConnection<Postgres>,
+        error: DbError,
+        doing: &str,
+    ) -> Result<(), StoreError> {
+        if !error.breaks_connection() {
+            return Err(error.explain(doing));
+        }
+        discard(connection);
+        self.0 = self.0.checked_sub(1).ok_or_else(|| error.explain(doing))?;
+        Ok(())
+    }
+}
+
 impl PostgresStore {
+    /// Every connection of the pool may be gone, after a restart of the server.
+    pub(super) fn tries(&self) -> Tries {
+        Tries(self.shared.pool.size().saturating_add(1))
+    }
+
     /// Lends a connection of the pool.
     pub(super) async fn lend(&self) -> Result<PoolConnection<Postgres>, StoreError> {
         if self.queue.is_closed() {
@@ -27,30 +74,6 @@ impl PostgresStore {
             sqlx::Error::PoolClosed => StoreError::Closed,
             error => store_error(error, "connecting"),
         })
-    }
-
-    /// Reads something. Where the connection turns out to be gone, it is thrown away and the same is asked on the next one.
-    pub(super) async fn read<T: Send>(
-        &self,
-        doing: &str,
-        run: impl for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<T, DbError>> + Send + Sync,
-    ) -> Result<T, StoreError> {
-        // Every connection may be gone, after a restart of the server.
-        let mut left = self.shared.pool.size().saturating_add(1);
-        loop {
-            let mut connection = self.lend().await?;
-            match run(&mut connection).await {
-                Ok(value) => return Ok(value),
-                Err(error) if error.breaks_connection() => {
-                    discard(connection);
-                    if left == 0 {
-                        return Err(error.explain(doing));
-                    }
-                    left -= 1;
-                }
-                Err(error) => return Err(error.explain(doing)),
-            }
-        }
     }
 
     /// Runs something inside a transaction of its own. Dropped, it is done whole or not at all.
