@@ -1,12 +1,12 @@
 //! A PostgreSQL server in a temporary folder, which does not outlive us.
 
 use std::fs::{File, Permissions};
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -20,16 +20,22 @@ const WATCHDOG: &str = include_str!("watchdog.sh");
 const ATTEMPTS: u32 = 5;
 
 /// A server that runs.
+#[derive(Debug)]
 pub struct Cluster {
     url: String,
     watchdog: Child,
     /// The watchdog reads it until it ends.
     pipe: Option<ChildStdin>,
+    said: Option<BufReader<ChildStdout>>,
     _folder: TempDir,
 }
 
 impl Cluster {
     /// Makes a server of its own and waits until it takes connections.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
     pub fn start(binaries: &Binaries) -> Result<Self, String> {
         let mut attempt = 1;
         loop {
@@ -54,17 +60,17 @@ impl Cluster {
         let mut command = watchdog(binaries, folder.path());
         let mut watchdog =
             user::run_as(&mut command, user).spawn().map_err(|error| format!("cannot run `sh`: {error}"))?;
-        let pipe = watchdog.stdin.take();
+        let (pipe, said) = (watchdog.stdin.take(), watchdog.stdout.take().map(BufReader::new));
         let url = format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres");
-        let mut cluster = Self { url, watchdog, pipe, _folder: folder };
-        cluster.wait_until_ready().map(|()| cluster)
+        let mut cluster = Self { url, watchdog, pipe, said, _folder: folder };
+        cluster.wait_until("ready").map(|()| cluster)
     }
 
-    fn wait_until_ready(&mut self) -> Result<(), String> {
-        let said = self.watchdog.stdout.take().map(BufReader::new).into_iter().flat_map(BufReader::lines);
+    /// Waits until the watchdog says something; what it says otherwise is a reason.
+    fn wait_until(&mut self, word: &str) -> Result<(), String> {
         let mut reason = String::new();
-        for line in said.map_while(Result::ok) {
-            if line == "ready" {
+        for line in self.said.iter_mut().flat_map(BufRead::lines).map_while(Result::ok) {
+            if line == word {
                 return Ok(());
             }
             reason.extend([&line, "\n"]);
@@ -72,7 +78,33 @@ impl Cluster {
         Err(reason)
     }
 
+    fn tell(&mut self, word: &str) -> Result<(), String> {
+        let pipe = self.pipe.as_mut().ok_or("the watchdog is gone")?;
+        writeln!(pipe, "{word}").map_err(|error| format!("the watchdog is gone: {error}"))
+    }
+
+    /// Ends the server as a crash of it would: nothing is finished, nothing is put in order.
+    ///
+    /// # Errors
+    ///
+    /// When the server is gone for good.
+    pub fn crash(&mut self) -> Result<(), String> {
+        self.tell("crash")?;
+        self.wait_until("crashed")
+    }
+
+    /// Starts the server again after [`crash`](Self::crash), and waits until it has recovered.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not start.
+    pub fn start_again(&mut self) -> Result<(), String> {
+        self.tell("start")?;
+        self.wait_until("ready")
+    }
+
     /// Where to connect as the superuser.
+    #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }

@@ -23,6 +23,7 @@ const VERSIONED: [(&str, &str, &str); 5] = [
 /// The programs of one PostgreSQL.
 #[derive(Debug)]
 pub struct Binaries {
+    /// Where they are.
     pub folder: PathBuf,
     /// As `postgres --version` says it.
     pub version: String,

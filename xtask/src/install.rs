@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::find::MISSING;
+use xtask::MISSING;
+
 use crate::interrupt::Interrupts;
 
 /// Where Debian's package reads whether it makes and starts a server of its own.

@@ -1,20 +1,16 @@
 //! `cargo xtask`: the tests, with a PostgreSQL server of their own.
 
-mod cluster;
-mod find;
 mod install;
 mod interrupt;
 mod suite;
-mod user;
 
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
 use clap::{Parser, Subcommand};
-use cluster::Cluster;
-use find::Binaries;
 use interrupt::Interrupts;
 use suite::Suite;
+use xtask::{Binaries, Cluster, MISSING};
 
 /// Where tests find the server.
 const URL: &str = "ES_TEST_POSTGRES";
@@ -94,11 +90,11 @@ fn serve(command: &[OsString], interrupts: &Interrupts) -> Result<u8, String> {
 
 /// Starts a server, and installs PostgreSQL first where it is missing and may be installed.
 fn start(interrupts: &Interrupts) -> Result<Cluster, String> {
-    let binaries = if let Some(binaries) = find::binaries() {
+    let binaries = if let Some(binaries) = xtask::binaries() {
         binaries
     } else {
         install::postgresql(interrupts)?;
-        find::binaries().ok_or(find::MISSING)?
+        xtask::binaries().ok_or(MISSING)?
     };
     let Binaries { folder, version } = &binaries;
     say(&format!("{version} from {}", folder.display()));

@@ -102,3 +102,15 @@ fn a_command_that_is_not_there_ends_its_postgres_too() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("cannot run `a program that is not there`"));
     assert!(is_empty(&temporary));
 }
+
+#[test]
+fn a_postgres_that_crashed_comes_back_where_it_was() {
+    let mut cluster = xtask::Cluster::start(&xtask::binaries().expect(xtask::MISSING)).unwrap();
+    let address = cluster.url().split(['@', '/']).nth(3).unwrap().to_owned();
+    for _ in 0..2 {
+        TcpStream::connect(&address).expect("the server listens");
+        cluster.crash().unwrap();
+        assert!(TcpStream::connect(&address).is_err());
+        cluster.start_again().unwrap();
+    }
+}

@@ -90,7 +90,8 @@ CREATE FUNCTION es_lock_class() RETURNS integer LANGUAGE sql STABLE SET search_p
     SELECT hashtext('es.' || current_schema())
 $$;
 
--- Begins an append in the caller's transaction: from here on readers wait for it before they pass its positions. Gives as many positions.
+-- Begins an append in the caller's transaction: from here on readers wait for it. Gives as many positions. Positions are taken after the
+-- versions that they follow on have been read: so their order agrees with the order of the versions.
 CREATE FUNCTION es_reserve(events integer) RETURNS bigint[] LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
     -- Before any `nextval`. This is the whole trick.
@@ -155,4 +156,10 @@ BEGIN
         ON CONFLICT (stream_no) DO UPDATE SET version = excluded.version, fingerprint = excluded.fingerprint, state = excluded.state;
     END IF;
     RETURN positions;
+END $$;
+
+-- Whoever is to append is granted the functions.
+DO $$
+BEGIN
+    EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA %I FROM PUBLIC', current_schema());
 END $$;

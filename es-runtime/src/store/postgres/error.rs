@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::open::LOCK_TIMEOUT;
 use crate::store::StoreError;
 
 /// The kinds of failure that the store tells apart.
@@ -10,8 +11,10 @@ use crate::store::StoreError;
 pub(super) enum Fault {
     /// A constraint refused a row.
     Constraint,
-    /// Others were in the way: a deadlock, a serialisation failure, a lock that did not come in time. Nothing is stored.
+    /// Others were in the way: a deadlock, a serialisation failure. Nothing is stored.
     Busy,
+    /// A lock did not come in time. Nothing is stored.
+    Locked,
     /// A statement took longer than it may.
     Slow,
     /// The disk is full.
@@ -40,7 +43,7 @@ impl Fault {
 
     /// Tells whether the same may go well at the next try, on what is stored then.
     pub(super) const fn is_contention(self) -> bool {
-        matches!(self, Self::Constraint | Self::Busy)
+        matches!(self, Self::Constraint | Self::Busy | Self::Locked)
     }
 
     /// Tells whether the connection is of no use any more.
@@ -60,7 +63,8 @@ pub(super) fn fault(error: &sqlx::Error) -> Fault {
     };
     let code = database.code().unwrap_or_default();
     match &*code {
-        "40001" | "40P01" | "55P03" => Fault::Busy,
+        "40001" | "40P01" => Fault::Busy,
+        "55P03" => Fault::Locked,
         "57014" => Fault::Slow,
         "53100" => Fault::Full,
         "25006" => Fault::ReadOnly,
@@ -120,6 +124,7 @@ pub(super) fn store_error(error: sqlx::Error, doing: &str) -> StoreError {
         Fault::Full => StoreError::Full { reason: error.to_string() },
         Fault::Damaged => StoreError::Damaged { place: format!("the database, {doing}"), reason: error.to_string() },
         Fault::Gone => StoreError::Gone { what: error.to_string() },
+        Fault::Locked => StoreError::Locked { waited: LOCK_TIMEOUT },
         // A replica becomes the primary by and by, or the address leads to the new one: it is worth another try.
         Fault::Constraint
         | Fault::Busy

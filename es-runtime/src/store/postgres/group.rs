@@ -100,6 +100,8 @@ impl Writer {
             round += 1;
             match attempt {
                 Attempt::Done(done) => return Ok(done),
+                // Somebody else's transaction stays open. Those whom it does not concern are not to wait for it again and again.
+                Attempt::Again(error @ StoreError::Locked { .. }) => return Err(Failed::Separable(error)),
                 Attempt::Again(error) if round >= rounds => return Err(Failed::Separable(error)),
                 Attempt::Again(_) => {}
             }

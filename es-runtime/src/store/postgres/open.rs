@@ -21,6 +21,9 @@ const MIGRATIONS: [(i64, &str, &str); 2] = [
 /// The oldest server that the store runs on, as the server counts.
 const OLDEST_SERVER: u32 = 140_000;
 
+/// How long an append waits for another transaction that holds what it needs, a version of the same stream for one.
+pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// The second halves of the keys of advisory locks. Those of projections are none of these.
 pub(super) mod locks {
     /// Shared by appends; whoever waits for its holders knows that nothing comes any more behind their positions.
@@ -60,7 +63,8 @@ impl Place {
         let connection =
             if connection.get_application_name().is_none() { connection.application_name("es") } else { connection };
         let settings = [
-            ("search_path", format!("{},public", options.schema)),
+            // Temporary tables come last: they stand in for none of ours.
+            ("search_path", format!("{},public,pg_temp", options.schema)),
             ("synchronous_commit", options.durability.setting().to_owned()),
             ("statement_timeout", millis(options.statement_timeout).to_string()),
             ("idle_in_transaction_session_timeout", millis(options.idle_in_transaction_timeout).to_string()),
@@ -89,6 +93,19 @@ impl Place {
             // A connection that is gone shows at its first use, and what was asked is asked again: see `pool.rs`.
             .test_before_acquire(false)
             .connect_lazy_with(self.options.clone())
+    }
+
+    /// Connects for appending: whoever is in the way is waited for, for a while.
+    pub(super) async fn connect_writer(&self) -> Result<PgConnection, StoreError> {
+        let mut connection = self.connect().await?;
+        self.limit_waiting(&mut connection).await?;
+        Ok(connection)
+    }
+
+    pub(super) async fn limit_waiting(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
+        let limit = format!("SET lock_timeout = {}", LOCK_TIMEOUT.as_millis());
+        let set = connection.execute(AssertSqlSafe(limit)).await;
+        set.map(drop).map_err(|error| store_error(error, "connecting"))
     }
 
     /// Connects, and tries again for a while where the server is not there or not ready.

@@ -95,6 +95,7 @@ impl Writer {
         stored: watch::Sender<GlobalPosition>,
         queue: mpsc::Receiver<Work>,
     ) -> Result<Self, StoreError> {
+        place.limit_waiting(&mut connection).await?;
         let session = Session::of(&mut connection).await.map_err(|error| store_error(error, "connecting"))?;
         let most = usize::try_from(NUMBERS).unwrap_or(usize::MAX);
         Ok(Self {
@@ -188,7 +189,7 @@ impl Writer {
         let line = match self.line.take() {
             Some(line) => line,
             None => {
-                let mut connection = self.place.connect().await?;
+                let mut connection = self.place.connect_writer().await?;
                 let session = Session::of(&mut connection).await.map_err(|error| store_error(error, "connecting"))?;
                 // A server that took the place of the last one may know less than this writer remembers.
                 self.cache.forget();
