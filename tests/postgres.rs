@@ -1,4 +1,7 @@
-//! The server that the tests on PostgreSQL use, and a schema of it for each of them.
+//! The server that the tests on PostgreSQL use, and a schema of it for each of them; beside it what is particular to that store.
+
+mod foreign;
+mod horizon;
 
 use std::str::FromStr as _;
 
@@ -8,6 +11,18 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _};
 
 use crate::place::Place;
+
+/// A new schema; the test ends here where there is no server and that is meant.
+macro_rules! schema {
+    () => {{
+        use crate::place::Place as _;
+        if crate::postgres::Schema::is_left_out() {
+            return;
+        }
+        crate::postgres::Schema::new()
+    }};
+}
+pub(crate) use schema;
 
 /// Where the server is.
 const URL: &str = "ES_TEST_POSTGRES";
