@@ -12,6 +12,7 @@ mod place;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod properties;
+mod random;
 mod read;
 
 /// Runs a future where there is no runtime.

@@ -2,6 +2,10 @@
 
 mod foreign;
 mod horizon;
+mod load;
+mod loss;
+mod naive;
+mod table;
 
 use std::str::FromStr as _;
 
@@ -111,6 +115,14 @@ async fn drop_schema(options: PgConnectOptions, name: String) -> Result<(), sqlx
     // Those who still use it would keep us waiting.
     let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = $1";
     sqlx::query(end).bind(&name).execute(&mut connection).await?;
+    // A prepared transaction has no connection that ends it.
+    let prepared: Vec<String> = sqlx::query_scalar("SELECT gid FROM pg_prepared_xacts WHERE gid = $1")
+        .bind(&name)
+        .fetch_all(&mut connection)
+        .await?;
+    for prepared in prepared {
+        sqlx::raw_sql(AssertSqlSafe(format!("ROLLBACK PREPARED '{prepared}'"))).execute(&mut connection).await?;
+    }
     sqlx::raw_sql("SET lock_timeout = '5s'; SET client_min_messages = error").execute(&mut connection).await?;
     let drop = format!("DROP SCHEMA IF EXISTS {name} CASCADE");
     sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut connection).await?;

@@ -7,7 +7,7 @@ use es_runtime::store::Store;
 
 use super::child::account;
 use super::domain::{Balance, Bank, Close, Deposit, Open, POISON, Withdraw};
-use super::random::Random;
+use crate::random::Random;
 use super::truth;
 use crate::domain::on_every_store;
 

@@ -7,7 +7,7 @@ use es_runtime::store::{CheckpointStore as _, EventStore as _};
 
 use super::child::{self, Acknowledged};
 use super::domain::{Account, Bank};
-use super::random::Random;
+use crate::random::Random;
 use super::truth;
 use crate::place::{Place, at_every_place};
 

@@ -10,7 +10,6 @@ mod observe;
 mod processes;
 mod properties;
 mod queries;
-mod random;
 mod rebuild;
 mod subscriptions;
 mod sync;

@@ -12,7 +12,7 @@ use super::child::account;
 use super::domain::{
     AccountEvent, BalanceChanged, BalanceV2, Bank, BankChanged, BankV2, BranchTotal, Close, Deposit, Open, Withdraw,
 };
-use super::random::Random;
+use crate::random::Random;
 use crate::domain::on_every_store;
 
 on_every_store! {
