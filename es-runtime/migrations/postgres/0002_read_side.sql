@@ -64,3 +64,13 @@ CREATE TABLE watermarks (
     PRIMARY KEY (name, version, stream_no)
 ) WITH (fillfactor = 50);
 CREATE INDEX watermarks_position ON watermarks (name, version, position);
+
+-- While functions of the user's run on the connection of a transaction, a row stands here that refers to nothing. Should one of them commit the
+-- transaction, the server refuses that. Nobody ever sees a row of either table.
+CREATE TABLE nothing (
+    id integer NOT NULL PRIMARY KEY
+);
+CREATE TABLE running_functions (
+    nothing integer NOT NULL CONSTRAINT a_projection_may_not_end_its_transaction
+        REFERENCES nothing (id) DEFERRABLE INITIALLY DEFERRED
+);

@@ -13,6 +13,8 @@ pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod projecting;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

@@ -258,13 +258,3 @@ fn recorded(commit: &NewCommit, committed: Committed) -> AppendError {
         events: commit.events.iter().map(|event| event.id).collect(),
     }))
 }
-
-// Stand-ins.
-impl Writer {
-    async fn write_synced(&mut self, commits: &[&NewCommit]) -> Result<Attempt, Failed> {
-        self.write_with_care(commits).await
-    }
-    async fn attempt_connected(&mut self, commit: &NewCommit) -> Result<Done, Failed> {
-        self.attempt(&[commit], ROUNDS_ALONE).await
-    }
-}

@@ -13,27 +13,44 @@
 //! | `horizon`, `notify` | up to where the log is final; waking readers of other processes |
 //! | `read` | the log |
 //! | `ledger`, `identity`, `snapshot` | the smaller tables |
-//! | `rows`, `select`, `value`, `table` | read models: their tables, rows in and out |
+//! | `rows`, `select`, `value`, `table`, `statement` | read models: their tables, rows in and out |
 //! | `registry`, `checkpoints`, `letters`, `leases` | projections and those who follow the log |
 //! | `sync`, `pending`, `sync_connected` | projections in the commits' own transaction |
-//! | `batch`, `fold`, `connected`, `lend` | what followers write; a connection for queries |
+//! | `batch`, `fold`, `connected`, `switch`, `lend` | what followers write; connections for functions of the user's |
 //! | `text`, `error` | texts without NUL; the database's errors in the store's words |
 
 mod append;
+mod batch;
+mod checkpoints;
+mod connected;
 mod error;
+mod fold;
 mod group;
 mod horizon;
 mod identity;
+mod leases;
 mod ledger;
+mod lend;
+mod letters;
 mod lookup;
 mod notify;
 mod open;
 mod options;
 mod outcome;
+mod pending;
 mod pool;
 mod read;
+mod registry;
+mod rows;
+mod select;
 mod snapshot;
+mod statement;
+mod switch;
+mod sync;
+mod sync_connected;
+mod table;
 mod text;
+mod value;
 mod writer;
 
 use std::fmt;
@@ -58,6 +75,7 @@ use open::Place;
 use pool::reading;
 use writer::{Pending, Work, Writer};
 
+pub use lend::ReadConnection;
 pub use options::{PostgresDurability, PostgresOptions};
 
 /// How often a follower looks for events of other processes that nobody told it of.
@@ -101,6 +119,10 @@ struct Shared {
     head: Arc<watch::Sender<GlobalPosition>>,
     horizon: Horizon,
     stream_names: Cache<i64, StreamId>,
+    /// Connections for functions of the user's.
+    functions: PgPool,
+    /// The processes that have leases through this store.
+    processes: leases::Processes,
     /// The tasks that end with the last handle.
     tasks: Vec<AbortHandle>,
     /// Changes no more once the writer has ended and its connection is closed.
@@ -172,7 +194,9 @@ impl PostgresStore {
         ];
         let tasks = tasks.iter().map(tokio::task::JoinHandle::abort_handle).collect();
         let stream_names = Cache::new(options.cached_streams);
-        let shared = Shared { place, pool, lock_class, head, horizon, stream_names, tasks, writing };
+        let (functions, processes) = (place.functions(), leases::Processes::default());
+        let shared =
+            Shared { place, pool, lock_class, head, horizon, stream_names, functions, processes, tasks, writing };
         Ok(Self { queue, shared: Arc::new(shared) })
     }
 }
@@ -230,6 +254,7 @@ impl EventStore for PostgresStore {
     }
 
     async fn close(&self) {
+        self.leave_all().await;
         let (closed, waiting) = oneshot::channel();
         if self.queue.send(Work::Close(closed)).await.is_ok() {
             let _gone_either_way = waiting.await;
@@ -241,6 +266,7 @@ impl EventStore for PostgresStore {
             task.abort();
         }
         self.shared.pool.close().await;
+        self.shared.functions.close().await;
     }
 }
 

@@ -95,6 +95,15 @@ impl Place {
             .connect_lazy_with(self.options.clone())
     }
 
+    /// Makes the pool for functions of the user's. It connects when it is needed.
+    pub(super) fn functions(&self) -> PgPool {
+        let options = PgPoolOptions::new()
+            .max_connections(self.connections)
+            .acquire_timeout(self.connect_timeout)
+            .test_before_acquire(false);
+        super::lend::pool(options, self.options.clone())
+    }
+
     /// Connects for appending: whoever is in the way is waited for, for a while.
     pub(super) async fn connect_writer(&self) -> Result<PgConnection, StoreError> {
         let mut connection = self.connect().await?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::Row as _;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgRow};
 use tokio::time::Instant;
 
 use super::error::{Fault, fault, store_error};
@@ -34,6 +34,11 @@ impl Session {
                 .fetch_one(connection)
                 .await?;
         Ok(Self { process, started })
+    }
+
+    /// Reads it from the first two columns of a row: `pid` and `backend_start`.
+    pub(super) fn of_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self { process: row.try_get(0)?, started: row.try_get(1)? })
     }
 
     /// Ends the session, over another connection, and waits until it is gone: from then on it changes nothing any more.

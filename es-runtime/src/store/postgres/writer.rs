@@ -44,7 +44,7 @@ pub(super) struct Numbers {
 pub(super) struct Writer {
     place: Place,
     pub(super) lock_class: i32,
-    line: Option<Line>,
+    pub(super) line: Option<Line>,
     pub(super) cache: StreamCache,
     pub(super) numbers: Numbers,
     /// The last position that is known to be stored, by whom ever.
@@ -197,6 +197,12 @@ impl Writer {
             }
         };
         Ok(self.line.insert(line))
+    }
+
+    /// Takes the connection, for a transaction on it. It is to be put back.
+    pub(super) async fn take_line(&mut self) -> Result<Line, StoreError> {
+        self.line().await?;
+        self.line.take().ok_or(StoreError::Closed)
     }
 
     /// Gives the connection up: whatever runs on it is not waited for. Gives its session, of which it has to be found out what it did.
