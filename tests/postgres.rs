@@ -1,10 +1,12 @@
 //! The server that the tests on PostgreSQL use, and a schema of it for each of them; beside it what is particular to that store.
 
+mod cut;
 mod foreign;
 mod horizon;
 mod load;
 mod loss;
 mod naive;
+mod proxy;
 mod table;
 
 use std::str::FromStr as _;
