@@ -11,6 +11,7 @@ mod flow;
 mod place;
 mod postgres;
 mod properties;
+mod random;
 mod read;
 
 /// Runs a future where there is no runtime.

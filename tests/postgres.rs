@@ -1,4 +1,13 @@
-//! The server that the tests on PostgreSQL use, and a schema of it for each of them.
+//! The server that the tests on PostgreSQL use, and a schema of it for each of them; beside it what is particular to that store.
+
+mod cut;
+mod foreign;
+mod horizon;
+mod load;
+mod loss;
+mod naive;
+mod proxy;
+mod table;
 
 use std::str::FromStr as _;
 
@@ -9,6 +18,18 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _};
 use xtask::Cluster;
 
 use crate::place::Place;
+
+/// A new schema; the test ends here where there is no server and that is meant.
+macro_rules! schema {
+    () => {{
+        use crate::place::Place as _;
+        if crate::postgres::Schema::is_left_out() {
+            return;
+        }
+        crate::postgres::Schema::new()
+    }};
+}
+pub(crate) use schema;
 
 /// Where the server is.
 const URL: &str = "ES_TEST_POSTGRES";
@@ -112,6 +133,14 @@ async fn drop_schema(options: PgConnectOptions, name: String) -> Result<(), sqlx
     // Those who still use it would keep us waiting.
     let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = $1";
     sqlx::query(end).bind(&name).execute(&mut connection).await?;
+    // A prepared transaction has no connection that ends it.
+    let prepared: Vec<String> = sqlx::query_scalar("SELECT gid FROM pg_prepared_xacts WHERE gid = $1")
+        .bind(&name)
+        .fetch_all(&mut connection)
+        .await?;
+    for prepared in prepared {
+        sqlx::raw_sql(AssertSqlSafe(format!("ROLLBACK PREPARED '{prepared}'"))).execute(&mut connection).await?;
+    }
     sqlx::raw_sql("SET lock_timeout = '5s'; SET client_min_messages = error").execute(&mut connection).await?;
     let drop = format!("DROP SCHEMA IF EXISTS {name} CASCADE");
     sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut connection).await?;

@@ -21,12 +21,12 @@ const CALLERS: usize = 6;
 
 /// A commit that the child was told is durable.
 #[derive(Debug, PartialEq, Eq, Hash, Clone)]
-pub(super) struct Acknowledged {
-    pub(super) commit: String,
-    pub(super) stream: String,
-    pub(super) version: u64,
-    pub(super) position: u64,
-    pub(super) events: u64,
+pub(crate) struct Acknowledged {
+    pub(crate) commit: String,
+    pub(crate) stream: String,
+    pub(crate) version: u64,
+    pub(crate) position: u64,
+    pub(crate) events: u64,
 }
 
 /// Starts a writer at a place. Each of its callers makes this many commits, and ends with the first one that is refused for
@@ -48,7 +48,7 @@ pub(super) fn start_with(command: &mut Command, place: &impl Place, commits: usi
 }
 
 /// Reads what a child acknowledges, line by line, until it ends or `enough` says so.
-pub(super) fn acknowledged(child: &mut Child, mut enough: impl FnMut(usize) -> bool) -> Vec<Acknowledged> {
+pub(crate) fn acknowledged(child: &mut Child, mut enough: impl FnMut(usize) -> bool) -> Vec<Acknowledged> {
     let mut lines = BufReader::new(child.stdout.take().unwrap());
     let mut acknowledged = Vec::new();
     let mut line = String::new();

@@ -1,6 +1,6 @@
 //! What a store keeps when processes die, disks fill up and files are damaged.
 
-mod child;
+pub(crate) mod child;
 mod damage;
 mod faults;
 mod kill;

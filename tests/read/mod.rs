@@ -11,7 +11,6 @@ mod postgres;
 mod processes;
 mod properties;
 mod queries;
-mod random;
 mod rebuild;
 mod subscriptions;
 mod sync;
