@@ -146,14 +146,3 @@ async fn drop_schema(options: PgConnectOptions, name: String) -> Result<(), sqlx
     sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut connection).await?;
     Ok(())
 }
-
-/// A new schema; the test ends here where there is no server and that is meant.
-macro_rules! schema {
-    () => {{
-        if <crate::postgres::Schema as crate::place::Place>::is_left_out() {
-            return;
-        }
-        <crate::postgres::Schema as crate::place::Place>::new()
-    }};
-}
-pub(crate) use schema;
