@@ -7,9 +7,9 @@ use es_runtime::store::{CheckpointStore as _, EventStore as _};
 
 use super::child::{self, Acknowledged};
 use super::domain::{Account, Bank};
-use super::random::Random;
 use super::truth;
 use crate::place::{Place, at_every_place};
+use crate::random::Random;
 
 at_every_place! {
     a_kill_at_any_moment_leaves_read_models_that_are_a_fold_of_the_log,

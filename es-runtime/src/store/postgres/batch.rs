@@ -23,7 +23,7 @@ use super::rows;
 use super::statement::Statement;
 use super::switch;
 use super::text::escaped;
-use crate::store::{Batch, BatchDone, BatchError, BatchWork, SafePosition};
+use crate::store::{Batch, BatchDone, BatchError, BatchWork, SafePosition, StoreError};
 
 /// What became of a batch.
 pub(super) type Stored = Result<BatchDone, BatchError>;
@@ -102,10 +102,14 @@ impl PostgresStore {
                 (Err(error), None) => return Err(error.into()),
                 (Err(error), Some(lost)) => return uncertain(lost, &error),
             };
+            crate::fail_point::reached("batch.begun");
             let statement = at_once(self.shared.lock_class, batch).map_err(|error| error.explain(DOING))?;
             let moved = statement.row(&mut connection).await.and_then(|row| row.try_get::<i64, _>(0));
             match (moved, &lost) {
-                (Ok(1), _) => return Ok(BatchDone::default()),
+                (Ok(1), _) => {
+                    crate::fail_point::reached("batch.stored");
+                    return Ok(BatchDone::default());
+                }
                 (Ok(_), None) => return Err(BatchError::Fenced),
                 (Ok(_), Some(lost)) => return self.found(batch, lost).await,
                 (Err(error), _) if fault(&error).breaks_connection() && left > 0 => {

@@ -8,6 +8,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use sqlx::error::DatabaseError;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
@@ -83,7 +84,7 @@ async fn run(connection: &mut PgConnection, function: Function<'_>) -> Result<()
 async fn finish(connection: &mut PgConnection, function: Function<'_>) -> Result<(), Broken> {
     let Err(error) = connection.execute(END).await else { return Ok(()) };
     let database = error.as_database_error();
-    if database.and_then(|error| error.code()).as_deref() == Some("25P02") {
+    if database.and_then(DatabaseError::code).as_deref() == Some("25P02") {
         let cause = "a statement of it failed, and it went on as if nothing had happened".to_owned();
         return Err(Broken::Failed(ProjectionFailure::Failed { handler: function.name(), cause }));
     }

@@ -152,6 +152,8 @@ impl Writer {
     async fn write(&mut self, plan: Plan, state: &State, commits: &[&NewCommit]) -> Result<Attempt, Failed> {
         let mut positions = Vec::new();
         if !plan.writes.is_empty() {
+            // What is on its way may be stored, whatever comes back: its numbers are given to no other stream.
+            self.numbers.last = self.numbers.last.max(state.last_stream);
             let line = self.line().await.map_err(Failed::store)?;
             let sent = append(&mut line.connection, &plan, state, commits, None).await;
             crate::fail_point::reached("append.stored");

@@ -327,5 +327,5 @@ impl IdentityMap for PostgresStore {
     }
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
+use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
@@ -242,7 +243,7 @@ async fn replace_view(connection: &mut PgConnection, version: &Known) -> Result<
     match connection.execute(AssertSqlSafe(replace)).await {
         Ok(_) => Ok(()),
         // Columns that differ in another way than by new ones at the end.
-        Err(error) if error.as_database_error().and_then(|error| error.code()).as_deref() == Some("42P16") => {
+        Err(error) if error.as_database_error().and_then(DatabaseError::code).as_deref() == Some("42P16") => {
             connection.execute("ROLLBACK TO es_view").await?;
             drop_view(connection, &version.table).await?;
             connection.execute(AssertSqlSafe(format!("CREATE {view}"))).await.map(drop)

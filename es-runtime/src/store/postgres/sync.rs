@@ -72,6 +72,8 @@ impl Writer {
         positions: Vec<i64>,
         committed: Result<(), sqlx::Error>,
     ) -> Result<Attempt, Failed> {
+        // It may be stored, whatever came back: its numbers are given to no other stream.
+        self.numbers.last = self.numbers.last.max(state.last_stream);
         let positions = match committed {
             Ok(()) => positions,
             Err(error) => match self.after_error(error, &plan, commits).await? {

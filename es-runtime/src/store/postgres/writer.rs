@@ -42,7 +42,7 @@ pub(super) struct Numbers {
 }
 
 pub(super) struct Writer {
-    place: Place,
+    pub(super) place: Place,
     pub(super) lock_class: i32,
     pub(super) line: Option<Line>,
     pub(super) cache: StreamCache,
@@ -193,6 +193,7 @@ impl Writer {
                 let session = Session::of(&mut connection).await.map_err(|error| store_error(error, "connecting"))?;
                 // A server that took the place of the last one may know less than this writer remembers.
                 self.cache.forget();
+                self.numbers = Numbers::default();
                 Line { connection, session }
             }
         };

@@ -16,7 +16,7 @@ use crate::store::{
     Batch, BatchDone, BatchError, BatchWork, CheckpointStore as _, EventStore as _, LeaseRequest, LeaseStore as _,
     PostgresStore, ProcessId, ProjectionRegistry as _, SafePosition,
 };
-use crate::testing::contract::fixture::{append, commit, event_of, store_one, stream};
+use crate::testing::contract::fixture::{With as _, append, commit, event_of, store_one, stream};
 use crate::testing::contract::read_side::{LONG, partition};
 
 const fn handler(name: &'static str) -> ProjectionHandler {
@@ -152,8 +152,6 @@ impl Bench {
         self.store.checkpoints("notes", 1).await.expect("checkpoints")[0].position.get()
     }
 }
-
-use crate::testing::contract::fixture::With as _;
 
 #[tokio::test]
 async fn functions_run_in_the_transaction_of_the_checkpoint() {
