@@ -3,6 +3,7 @@
 pub mod bank;
 pub mod fill;
 pub mod ratios;
+pub mod readers;
 pub mod views;
 
 /// The error of a benchmark: it is reported, and the program ends.

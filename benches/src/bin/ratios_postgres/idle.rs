@@ -9,7 +9,7 @@ use es_benches::{Result, fill};
 use es_runtime::app::App;
 
 use crate::server::Server;
-use crate::views::Three;
+use es_benches::readers::Three;
 
 /// How long statements are counted: longer than anything that comes again.
 const WINDOW: Duration = Duration::from_secs(12);

@@ -13,7 +13,6 @@ mod member;
 mod members;
 mod read;
 mod server;
-mod views;
 mod write;
 
 use std::process::ExitCode;

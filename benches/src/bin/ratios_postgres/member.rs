@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
-use crate::views::{Busy, worked};
+use es_benches::readers::{Busy, worked};
 
 /// The first line that it reads.
 #[derive(Debug, Deserialize, Serialize)]

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::archive::Archive;
 use crate::server::Schema;
-use crate::views::{Following, Seen};
+use es_benches::readers::{Following, Seen};
 
 /// Who reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use es_benches::Result;
 use es_benches::ratios::flush::Shim;
-use es_runtime::store::PostgresStore;
 use es_runtime::store::postgres::PostgresOptions;
+use es_runtime::store::{EventStore as _, PostgresStore};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 use xtask::{Cluster, Extra};

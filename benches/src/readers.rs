@@ -1,4 +1,4 @@
-//! What reads the bank here: a view that only counts, one that takes the processor's time, and three on one application.
+//! More that reads the bank: a view that only counts, one that takes the processor's time, and three on one application.
 
 #![allow(missing_docs, reason = "the names say it")]
 #![allow(clippy::unused_async, reason = "a view elsewhere is awaited")]
@@ -7,9 +7,10 @@ use std::convert::Infallible;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use es_benches::bank::{Account, AccountOpened, Bank, EntryBooked};
-use es_benches::views::Behind;
 use es_runtime::prelude::*;
+
+use crate::bank::{Account, AccountOpened, Bank, EntryBooked};
+use crate::views::Behind;
 
 /// Counts the events that were handed out.
 #[derive(Debug, Default)]
@@ -18,7 +19,9 @@ pub struct Seen(AtomicU64);
 impl Dependency for Seen {}
 
 impl Seen {
-    pub(crate) fn count(&self) -> u64 {
+    /// Gives how many they were.
+    #[must_use]
+    pub fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -44,10 +47,11 @@ impl Passing {
 
 domain! { pub Following = "following"; domains: [Bank]; projections: [Passing] }
 
-/// How many events this process has worked on in [`BusyBalance`].
 static WORKED: AtomicU64 = AtomicU64::new(0);
 
-pub(crate) fn worked() -> u64 {
+/// Gives how many events this process has worked on in [`BusyBalance`].
+#[must_use]
+pub fn worked() -> u64 {
     WORKED.load(Ordering::Relaxed)
 }
 
