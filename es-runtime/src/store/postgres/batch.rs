@@ -102,7 +102,8 @@ impl PostgresStore {
                 (Err(error), Some(lost)) => return uncertain(lost, &error),
             };
             let statement = at_once(self.shared.lock_class, batch).map_err(|error| error.explain(DOING))?;
-            let moved = statement.row(&mut connection).await.and_then(|row| row.try_get::<i64, _>(0));
+            let row = self.shared.place.patience.answered(statement.row(&mut connection)).await;
+            let moved = row.and_then(|row| row.try_get::<i64, _>(0));
             match (moved, &lost) {
                 (Ok(1), _) => return Ok(BatchDone::default()),
                 (Ok(_), None) => return Err(BatchError::Fenced),
