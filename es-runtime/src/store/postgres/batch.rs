@@ -105,7 +105,7 @@ impl PostgresStore {
             };
             crate::fail_point::reached("batch.begun");
             let statement = at_once(self.shared.lock_class, batch).map_err(|error| error.explain(DOING))?;
-            let sent = statement.row(&mut connection).await;
+            let sent = self.shared.place.patience.answered(statement.row(&mut connection)).await;
             let moved = sent.and_then(|row| Ok((row.try_get::<i64, _>(0)?, row.try_get::<bool, _>(1)?)));
             match (moved, &lost) {
                 (Ok((1, _)), _) => {

@@ -10,6 +10,7 @@ use tracing::Instrument as _;
 use super::PostgresStore;
 use super::error::{DbError, fault, store_error};
 use super::open::LOCK_TIMEOUT;
+use super::silence::Patience;
 use crate::projection::BoxFuture;
 use crate::store::StoreError;
 
@@ -32,7 +33,7 @@ macro_rules! reading {
             let mut lent = $store.lend().await?;
             let result: Result<_, $crate::store::postgres::error::DbError> = {
                 let $connection: &mut sqlx::PgConnection = &mut lent;
-                async { $asked }.await
+                $store.shared.place.patience.answered(async { $asked }).await
             };
             match result {
                 Ok(value) => break Ok::<_, $crate::store::StoreError>(value),
@@ -177,9 +178,10 @@ impl PostgresStore {
         let mut run = Some(run);
         loop {
             let mut connection = self.lend_of(pool).await?;
-            let begun = match connection.begin_with(AssertSqlSafe(opening.to_owned())).await {
+            let patience = &self.shared.place.patience;
+            let begun = match patience.answered(connection.begin_with(AssertSqlSafe(opening.to_owned()))).await {
                 Ok(transaction) => match run.take() {
-                    Some(run) => Ok(in_transaction(transaction, run).await),
+                    Some(run) => Ok(in_transaction(transaction, patience, run).await),
                     None => return Err(StoreError::Closed),
                 },
                 Err(error) => Err(error),
@@ -229,9 +231,13 @@ pub(super) async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> 
 }
 
 /// sqlx's own transaction: functions of the user's may begin one inside, and one that is left half-way is rolled back.
-async fn in_transaction<T, E>(mut transaction: Transaction<'_, Postgres>, run: impl Run<T, E>) -> Outcome<T, E> {
+async fn in_transaction<T, E>(
+    mut transaction: Transaction<'_, Postgres>,
+    patience: &Patience,
+    run: impl Run<T, E>,
+) -> Outcome<T, E> {
     match run(&mut transaction).await {
-        Ok(End::Commit(value)) => match transaction.commit().await {
+        Ok(End::Commit(value)) => match patience.answered(transaction.commit()).await {
             Ok(()) => Outcome::Ended(value),
             Err(error) => Outcome::AtCommit(error, value),
         },
