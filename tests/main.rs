@@ -9,7 +9,6 @@ mod domain;
 mod faulty;
 mod flow;
 mod place;
-#[cfg(feature = "postgres")]
 mod postgres;
 mod properties;
 mod random;

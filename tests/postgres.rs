@@ -15,6 +15,7 @@ use es_runtime::event::EventId;
 use es_runtime::store::PostgresStore;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _};
+use xtask::Cluster;
 
 use crate::place::Place;
 
@@ -39,30 +40,46 @@ const WITHOUT: &str = "ES_TEST_WITHOUT_POSTGRES";
 const MISSING: &str = "there is no PostgreSQL server for this test: run `cargo xtask test`, or \
     `cargo xtask test --without-postgres` to leave out what needs one. For single tests: `cargo xtask postgres`";
 
-/// The server's address.
-pub fn url() -> String {
-    std::env::var(URL).ok().filter(|url| !url.is_empty()).expect(MISSING)
+/// A server that one test has to itself, to let it crash; none where tests on PostgreSQL are left out.
+pub fn server_of_its_own() -> Option<Cluster> {
+    if Schema::is_left_out() {
+        return None;
+    }
+    let binaries = xtask::binaries().expect(xtask::MISSING);
+    Some(Cluster::start(&binaries).expect("a server"))
 }
 
 /// A schema with a name that no other one has.
 pub struct Schema {
+    url: String,
     name: String,
     is_mine: bool,
 }
 
 impl Schema {
+    /// Makes one on another server than that of the tests.
+    pub fn on(url: &str) -> Self {
+        let random = EventId::new_v7().as_uuid().as_u64_pair().1;
+        Self { url: url.to_owned(), name: format!("t_{random:x}"), is_mine: true }
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// How to connect, under a name that tells the connections of this place.
     pub fn options(&self) -> PgConnectOptions {
-        PgConnectOptions::from_str(&url()).unwrap().application_name(&self.name)
+        PgConnectOptions::from_str(&self.url).unwrap().application_name(&self.name)
     }
 
     /// A connection beside those of the store, in the same schema.
     pub async fn connect(&self) -> PgConnection {
         self.options().options([("search_path", &self.name)]).connect().await.unwrap()
+    }
+
+    /// Runs statements in the schema without the store.
+    pub async fn raw(&self, sql: &str) {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.connect().await).await.unwrap();
     }
 }
 
@@ -81,17 +98,16 @@ impl Place for Schema {
     }
 
     fn new() -> Self {
-        url();
-        let random = EventId::new_v7().as_uuid().as_u64_pair().1;
-        Self { name: format!("t_{random:x}"), is_mine: true }
+        Self::on(&std::env::var(URL).ok().filter(|url| !url.is_empty()).expect(MISSING))
     }
 
     fn at(address: &str) -> Self {
-        Self { name: address.to_owned(), is_mine: false }
+        let (name, url) = address.split_once(' ').expect("a name and a URL");
+        Self { url: url.to_owned(), name: name.to_owned(), is_mine: false }
     }
 
     fn address(&self) -> String {
-        self.name.clone()
+        format!("{} {}", self.name, self.url)
     }
 
     async fn open(&self) -> PostgresStore {

@@ -5,6 +5,5 @@ mod damage;
 mod faults;
 mod kill;
 mod opening;
-#[cfg(feature = "postgres")]
 mod postgres;
 mod processes;

@@ -92,7 +92,7 @@ async fn a_gap_that_is_rolled_back_is_passed() {
 #[tokio::test]
 async fn a_gap_is_passed_when_its_process_is_gone() {
     let schema = schema!();
-    let (store, mut foreign, before, _) = with_a_gap(&schema).await;
+    let (store, foreign, before, _) = with_a_gap(&schema).await;
     assert_eq!(positions(&store, 0, 1_000).await, before);
     // Its session ends, as that of a process that was killed.
     drop(foreign);

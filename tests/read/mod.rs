@@ -7,6 +7,7 @@ mod crash;
 mod domain;
 mod mistakes;
 mod observe;
+mod postgres;
 mod processes;
 mod properties;
 mod queries;

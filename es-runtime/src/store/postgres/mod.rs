@@ -334,3 +334,6 @@ impl IdentityMap for PostgresStore {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

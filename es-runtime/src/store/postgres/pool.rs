@@ -9,6 +9,7 @@ use tracing::Instrument as _;
 
 use super::PostgresStore;
 use super::error::{DbError, fault, store_error};
+use super::open::LOCK_TIMEOUT;
 use super::silence::Patience;
 use crate::projection::BoxFuture;
 use crate::store::StoreError;
@@ -123,6 +124,13 @@ impl PostgresStore {
             text.push_str(&lock_sql(self.shared.lock_class, *key));
         }
         text
+    }
+
+    /// As [`opening`](Self::opening), for what is done often and may be tried again: it waits as long as an append does, so that those who wait for
+    /// somebody who stands still do not have all connections.
+    pub(super) fn hasty(&self, key: i32) -> String {
+        let (begin, lock) = (self.opening(&[]), lock_sql(self.shared.lock_class, key));
+        format!("{begin}; SET LOCAL lock_timeout = {}; {lock}", LOCK_TIMEOUT.as_millis())
     }
 
     /// Runs something inside a transaction of its own, behind the locks, to its end: also where the caller is dropped.
