@@ -189,11 +189,13 @@ impl Place {
             return Ok(());
         }
         if !may {
-            let (found, newest) = (found.last().map_or(0, |(version, _)| *version), MIGRATIONS.len());
-            let reason = format!(
-                "schema `{}` is at version {found}, this program needs {newest}: migrate it first",
-                self.schema
-            );
+            let found = found.last().map_or(0, |(version, _)| *version);
+            let known = MIGRATIONS.last().map_or(0, |(version, ..)| *version);
+            if found > known {
+                return Err(StoreError::NewerSchema { found, known });
+            }
+            let reason =
+                format!("schema `{}` is at version {found}, this program needs {known}: migrate it first", self.schema);
             return Err(StoreError::Unavailable { reason, source: None });
         }
         let doing = "bringing its tables up to date";
@@ -213,6 +215,10 @@ impl Place {
             if !there {
                 transaction.execute(AssertSqlSafe(format!("CREATE SCHEMA {}", self.schema))).await?;
             }
+            // Functions that append run with the owner's rights, and keep this path: nothing that others put into `public` stands in for
+            // what they call.
+            let path = format!("SET LOCAL search_path = {}, pg_temp", self.schema);
+            transaction.execute(AssertSqlSafe(path)).await?;
             Ok(())
         };
         prepared.await.map_err(|error| store_error(error, doing))?;
