@@ -6,7 +6,9 @@ mod horizon;
 mod load;
 mod loss;
 mod naive;
+mod opening;
 mod proxy;
+mod rights;
 mod table;
 
 use std::str::FromStr as _;
@@ -47,6 +49,15 @@ pub fn server_of_its_own() -> Option<Cluster> {
     }
     let binaries = xtask::binaries().expect(xtask::MISSING);
     Some(Cluster::start(&binaries).expect("a server"))
+}
+
+/// Waits, with a limit, until something holds.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !holds().await {
+        assert!(std::time::Instant::now() < deadline, "not within 30 seconds: {what}");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
 }
 
 /// A schema with a name that no other one has.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use es_runtime::event::StreamId;
-use es_runtime::store::{AppendError, EventStore as _, NewCommit, PostgresStore, StoreError};
+use es_runtime::store::{AppendError, EventStore as _, NewCommit, PostgresStore};
 use es_runtime::testing::contract::fixture::{commit, event_of, store_one, whole_log};
 use futures_util::future::join_all;
 
@@ -210,8 +210,6 @@ async fn a_store_without_a_server_answers_and_goes_on_when_it_is_back() {
         let told = submit(&store, named("never", &StreamId::new("account", "never"), 0)).await;
         assert!(matches!(&told, Err(AppendError::Store(error)) if error.is_retryable()), "{told:?}");
         assert!(began.elapsed() < Duration::from_secs(5));
-        let read = store.head().await;
-        assert!(matches!(&read, Err(StoreError::Unavailable { .. })), "{read:?}");
         proxy.close(false);
         let there = format!("there{index}");
         store_one(&store, named(&there, &StreamId::new("account", &*there), 0)).await.unwrap();
@@ -222,16 +220,47 @@ async fn a_store_without_a_server_answers_and_goes_on_when_it_is_back() {
     store.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_on_which_nothing_comes_any_more_is_given_up() {
-    let schema = schema!();
+/// A store whose server has this long for a statement, behind a proxy.
+async fn impatient(schema: &Schema) -> (Proxy, PostgresStore) {
     schema.open().await.close().await;
     let proxy = Proxy::start(schema.options()).await;
     let options = PostgresStore::options().schema(schema.name()).statement_timeout(Duration::from_secs(1));
     let store = options.connect_with(proxy.options()).await.unwrap();
+    (proxy, store)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_on_which_nothing_comes_any_more_is_given_up() {
+    let schema = schema!();
+    let (proxy, store) = impatient(&schema).await;
     let done = with(&store, &proxy, "silent", Act::Silence).await.unwrap();
     assert_eq!(done.version.get(), 2);
-    let log = whole_log(&store, 100).await;
-    assert_eq!(log.len(), 2);
+    assert_eq!(whole_log(&store, 100).await.len(), 2);
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_gone_without_a_word_is_given_up_on_all_connections() {
+    let schema = schema!();
+    let (proxy, store) = impatient(&schema).await;
+    // Connections of every kind are in use.
+    let reads = (0..6).map(|_| store.read_all(es_runtime::event::GlobalPosition::START, 10));
+    join_all(reads).await;
+    let foreign = super::foreign::Foreign::begin(&schema).await;
+    store_one(&store, named("before", &StreamId::new("account", "before"), 0)).await.unwrap();
+    proxy.silence();
+    let began = Instant::now();
+    submit(&store, named("behind", &StreamId::new("account", "behind"), 0)).await.unwrap();
+    foreign.roll_back().await;
+    let log = loop {
+        match store.read_all(es_runtime::event::GlobalPosition::START, 10).await {
+            Ok(log) if log.len() == 4 => break log,
+            Ok(_) => {}
+            Err(error) => assert!(error.is_retryable(), "{error:?}"),
+        }
+        assert!(began.elapsed() < Duration::from_secs(40), "the log does not come");
+    };
+    assert_eq!(log[3].stream().key(), "behind");
+    eprintln!("everything works again after {:?}", began.elapsed());
     store.close().await;
 }

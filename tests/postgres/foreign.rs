@@ -18,7 +18,11 @@ pub struct Foreign(PgConnection);
 
 impl Foreign {
     pub async fn begin(schema: &Schema) -> Self {
-        let mut connection = schema.connect().await;
+        Self::on(schema.connect().await).await
+    }
+
+    /// Begins on a connection whose search path is the schema.
+    pub async fn on(mut connection: PgConnection) -> Self {
         connection.execute("BEGIN").await.unwrap();
         Self(connection)
     }

@@ -161,7 +161,7 @@ struct Follower(JoinHandle<Vec<(u64, Uuid)>>);
 
 impl Follower {
     fn start(schema: &Schema, page: usize) -> Self {
-        let schema = Schema::at(schema.name());
+        let schema = Schema::at(&schema.address());
         Self(tokio::spawn(async move {
             let store = schema.open().await;
             let seen = follow(&store, page).await;
@@ -209,7 +209,7 @@ struct Others {
 impl Others {
     fn start(schema: &Schema, seed: u64, naive: &Naive, told: &Told) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
-        let at = || (Schema::at(schema.name()), Arc::clone(&ended));
+        let at = || (Schema::at(&schema.address()), Arc::clone(&ended));
         let (long, short) = (at(), at());
         let (cursor, told) = (Arc::clone(&naive.cursor), Arc::clone(told));
         let tasks = vec![

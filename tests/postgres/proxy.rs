@@ -45,6 +45,8 @@ struct Shared {
     is_closed: AtomicBool,
     broken: AtomicU64,
     accepted: AtomicU64,
+    /// Nothing goes over connections any more that were taken before this one.
+    silent_before: AtomicU64,
 }
 
 /// The proxy, which listens until it is dropped.
@@ -73,9 +75,9 @@ impl Proxy {
                 if all.is_closed.load(Ordering::SeqCst) {
                     continue;
                 }
-                all.accepted.fetch_add(1, Ordering::SeqCst);
+                let number = all.accepted.fetch_add(1, Ordering::SeqCst);
                 let Ok(server) = TcpStream::connect(&behind).await else { continue };
-                let wire = Wire::new(client, server, Arc::clone(&all));
+                let wire = Wire::new(number, client, server, Arc::clone(&all));
                 tokio::spawn(wire.run());
             }
         });
@@ -107,6 +109,11 @@ impl Proxy {
         *self.shared.cuts.lock().unwrap() = None;
     }
 
+    /// From now on nothing goes over the connections that are there, and nobody is told.
+    pub fn silence(&self) {
+        self.shared.silent_before.store(self.accepted(), Ordering::SeqCst);
+    }
+
     /// Takes no connections, or takes them again.
     pub fn close(&self, close: bool) {
         self.shared.is_closed.store(close, Ordering::SeqCst);
@@ -133,6 +140,7 @@ struct Cut {
 
 /// One connection: the client's end and the server's.
 struct Wire {
+    number: u64,
     client: TcpStream,
     server: TcpStream,
     shared: Arc<Shared>,
@@ -147,7 +155,7 @@ enum Next {
 }
 
 impl Wire {
-    fn new(client: TcpStream, server: TcpStream, shared: Arc<Shared>) -> Self {
+    fn new(number: u64, client: TcpStream, server: TcpStream, shared: Arc<Shared>) -> Self {
         for socket in [&client, &server] {
             socket.set_nodelay(true).unwrap();
         }
@@ -158,7 +166,7 @@ impl Wire {
             let (towards_server, how) = (cuts.random.below(2) == 0, cuts.random.below(3));
             Cut { towards_server, left: cuts.between.start + fraction, how }
         });
-        Self { client, server, shared, cut, answered: None }
+        Self { number, client, server, shared, cut, answered: None }
     }
 
     async fn run(mut self) {
@@ -182,6 +190,7 @@ impl Wire {
     }
 
     async fn answer(&mut self, bytes: &[u8]) -> Next {
+        self.pass_if_not_silent().await;
         if let Some(cut) = self.cut.filter(|cut| !cut.towards_server) {
             let Some(left) = cut.left.checked_sub(bytes.len() as u64) else {
                 let _ = self.client.write_all(&bytes[..usize::try_from(cut.left).unwrap()]).await;
@@ -195,7 +204,14 @@ impl Wire {
         sent(self.client.write_all(bytes).await)
     }
 
+    async fn pass_if_not_silent(&self) {
+        if self.number < self.shared.silent_before.load(Ordering::SeqCst) {
+            std::future::pending().await
+        }
+    }
+
     async fn request(&mut self, bytes: &[u8]) -> Next {
+        self.pass_if_not_silent().await;
         self.look_for_awaited(bytes).await;
         if let Some(act) = self.act_on(bytes) {
             return self.act(act, bytes).await;

@@ -110,10 +110,12 @@ impl Writer {
         let until = Instant::now() + self.place.connect_timeout;
         let mut pause = Duration::from_millis(1);
         loop {
-            let second = match self.look(session, plan, commits).await {
-                Ok(Some(positions)) => return Ok(Wrote::Stored(positions)),
-                Ok(None) => return Ok(Wrote::Nothing(store_error(error, "writing a commit"))),
-                Err(second) => second,
+            let looked = tokio::time::timeout_at(until + END, self.look(session, plan, commits)).await;
+            let second = match looked {
+                Ok(Ok(Some(positions))) => return Ok(Wrote::Stored(positions)),
+                Ok(Ok(None)) => return Ok(Wrote::Nothing(store_error(error, "writing a commit"))),
+                Ok(Err(second)) => second,
+                Err(_) => "the server did not answer".to_owned(),
             };
             self.lose();
             if Instant::now() >= until {

@@ -5,10 +5,11 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use sqlx::{Connection as _, Executor as _};
 
+use super::super::registry::projection_lock;
 use super::place::Place;
 use crate::event::{GlobalPosition, Version};
 use crate::read_model::{ReadModel as _, RowChange, WriteSet};
-use crate::store::{Batch, BatchDone, BatchError, BatchWork, CheckpointStore as _, PostgresStore, StoreError};
+use crate::store::{Batch, BatchError, BatchWork, CheckpointStore as _, PostgresStore, StoreError};
 use crate::testing::contract::fixture::{stream, within};
 use crate::testing::contract::read_side::{
     Balance, FIRST, SECOND, Worker, key_of, positions, record, register, seen, state, table,
@@ -86,7 +87,7 @@ async fn a_statement_that_was_sent_twice_is_stored_once() {
 async fn the_checkpoint_tells_whether_a_transaction_is_stored() {
     let bench = bench().await;
     let batch = bench.worker.next().await;
-    let find_out = async |batch: &Batch| bench.store.find_out(batch, lost(), BatchDone::default()).await;
+    let find_out = async |batch: &Batch| bench.store.find_out(batch, lost()).await;
     let before = find_out(&batch).await;
     assert!(matches!(before, Err(BatchError::Store(StoreError::Unavailable { .. }))), "{before:?}");
     bench.store.project(batch.clone()).await.expect("stored");
@@ -108,7 +109,7 @@ async fn a_transaction_that_is_still_on_its_way_is_waited_for() {
     let mut connection = bench.place.connect().await;
     let mut on_its_way = connection.begin().await.expect("begun");
     on_its_way.execute("UPDATE subscriptions SET position = 2").await.expect("moved");
-    let mut looking = Box::pin(bench.store.find_out(&batch, lost(), BatchDone::default()));
+    let mut looking = Box::pin(bench.store.find_out(&batch, lost()));
     let early = tokio::time::timeout(Duration::from_millis(200), &mut looking).await;
     assert!(early.is_err(), "{early:?}");
     on_its_way.commit().await.expect("stored");
@@ -129,6 +130,34 @@ async fn a_batch_whose_caller_is_gone_is_stored_whole() {
         .await;
         assert_eq!(state(&bench.store, &FIRST, "a").await.map(|row| row.0), Some(if at_once { 7 } else { 5 }));
     }
+}
+
+#[tokio::test]
+async fn a_batch_waits_a_while_for_who_holds_its_projection() {
+    let bench = bench().await;
+    let key = projection_lock("balances");
+    let mut connection = bench.place.connect().await;
+    let mut holding = connection.begin().await.expect("begun");
+    let hold = sqlx::query("SELECT pg_advisory_xact_lock(es_lock_class(), $1)").bind(key);
+    hold.execute(&mut *holding).await.expect("held");
+    let nothing = bench.worker.batch(BatchWork::Nothing, Some(1));
+    let refused = bench.store.project(nothing.clone()).await;
+    assert!(matches!(refused, Err(BatchError::Store(StoreError::Locked { .. }))), "{refused:?}");
+    let waiting = tokio::spawn({
+        let store = bench.store.clone();
+        async move { store.project(nothing).await }
+    });
+    within(async {
+        let waits = "SELECT pid::text FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+            AND classid::bigint = es_lock_class()::bigint & 4294967295";
+        while bench.place.column(waits).await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    holding.commit().await.expect("let go");
+    waiting.await.expect("no panic").expect("stored");
+    assert_eq!(positions(&bench.store, &FIRST).await, [1]);
 }
 
 #[tokio::test]
