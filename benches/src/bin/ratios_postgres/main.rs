@@ -16,6 +16,7 @@ mod server;
 mod write;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
@@ -55,6 +56,9 @@ struct Arguments {
     /// How many connections the pool of what is written by hand has.
     #[arg(long, default_value_t = 64)]
     pool: u32,
+    /// Says which statements took the server's time, all measurements together (`pg_stat_statements`; it costs some time itself).
+    #[arg(long)]
+    statements: bool,
     /// Is one of several processes; what it is to do comes through its standard input.
     #[arg(long, hide = true)]
     member: bool,
@@ -71,7 +75,7 @@ fn main() -> Result<ExitCode> {
     let folder = tempfile::tempdir()?;
     let shim = arguments.fsync_us.map(|us| Shim::build(us, folder.path())).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let server = runtime.block_on(Server::start(shim.as_ref()))?;
+    let server = runtime.block_on(Server::start(shim.as_ref(), arguments.statements))?;
     println!("{}", runtime.block_on(server.describe())?);
     let env = Env {
         flush: Flush::of_server(folder.path(), shim.as_ref())?,
@@ -82,8 +86,15 @@ fn main() -> Result<ExitCode> {
     };
     let measures = turns::measures(&goals, arguments.alone);
     let results = runtime.block_on(async {
-        let files = Files::of(&measures, server, arguments.quick).await?;
-        turns::measure_all(&measures, rounds, &files, &env, folder.path()).await
+        let files = Files::of(&measures, Arc::clone(&server), arguments.quick).await?;
+        if arguments.statements {
+            server.forget_statements().await?;
+        }
+        let results = turns::measure_all(&measures, rounds, &files, &env, folder.path()).await?;
+        if arguments.statements {
+            println!("{}", server.statements().await?);
+        }
+        Ok::<_, es_benches::Error>(results)
     })?;
     table::print(&goals, &results, &env, rounds)
 }

@@ -107,12 +107,15 @@ impl Library {
 
     /// Reads all of it, again and again for a while.
     pub(crate) async fn measure(&self, read: Read, env: &Env) -> Result<Sample> {
-        match read {
+        let mut sample = match read {
             Read::Subscription => self.subscription(env).await,
             Read::Cursor => self.cursor(env).await,
             Read::Scan => self.scan(env).await,
             Read::TokioScan => self.tokio_scan(env).await,
-        }
+        }?;
+        // Readers flush nothing.
+        sample.per_flush = None;
+        Ok(sample)
     }
 
     fn expect(&self, seen: u64) -> Result<()> {

@@ -1,5 +1,6 @@
 //! The server, and new schemas in it.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +18,14 @@ use xtask::{Cluster, Extra};
 const SETTINGS: &str =
     "shared_buffers = 1GB\nmax_wal_size = 16GB\ncheckpoint_timeout = 30min\nlog_line_prefix = '%a: '\n";
 
+/// For a look at what the server does.
+const STATEMENTS: &str = "shared_preload_libraries = 'pg_stat_statements'\npg_stat_statements.track = 'all'\n";
+
+/// Those of all schemas together.
+const COSTLIEST: &str = "SELECT round(sum(total_exec_time))::bigint, sum(calls)::bigint, \
+    (1000 * sum(total_exec_time) / sum(calls))::float8, sum(rows)::bigint, left(regexp_replace(query, '\\s+', ' ', 'g'), 150) \
+    FROM pg_stat_statements GROUP BY 5 ORDER BY 1 DESC LIMIT 25";
+
 /// What `describe` prints.
 const SHOWN: [&str; 5] = ["fsync", "synchronous_commit", "wal_sync_method", "shared_buffers", "max_connections"];
 
@@ -28,10 +37,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) async fn start(shim: Option<&Shim>) -> Result<Arc<Self>> {
+    pub(crate) async fn start(shim: Option<&Shim>, statements: bool) -> Result<Arc<Self>> {
         let binaries = xtask::binaries().ok_or(xtask::MISSING)?;
         let environment = shim.map(Shim::environment).unwrap_or_default();
-        let cluster = Cluster::start_with(&binaries, &Extra { settings: SETTINGS.to_owned(), environment })?;
+        let settings = if statements { format!("{SETTINGS}{STATEMENTS}") } else { SETTINGS.to_owned() };
+        let cluster = Cluster::start_with(&binaries, &Extra { settings, environment })?;
         let server = Self { cluster, version: binaries.version, schemas: AtomicU64::new(0) };
         if let Some(shim) = shim {
             server.sees(shim).await?;
@@ -75,6 +85,24 @@ impl Server {
         }
         let processors = std::thread::available_parallelism()?;
         Ok(format!("{}; {}. {processors} processors.", self.version, settings.join(", ")))
+    }
+
+    /// Begins to count statements.
+    pub(crate) async fn forget_statements(&self) -> Result<()> {
+        let mut connection = self.connect("public").await?;
+        connection.execute("CREATE EXTENSION pg_stat_statements; SELECT pg_stat_statements_reset()").await?;
+        Ok(())
+    }
+
+    /// Says which statements took most of the time, those inside of functions too.
+    pub(crate) async fn statements(&self) -> Result<String> {
+        let mut connection = self.connect("public").await?;
+        let rows: Vec<(i64, i64, f64, i64, String)> = sqlx::query_as(COSTLIEST).fetch_all(&mut connection).await?;
+        let mut text = "\n| ms | calls | µs a call | rows | statement |\n|---|---|---|---|---|\n".to_owned();
+        for (total, calls, each, rows, query) in rows {
+            writeln!(text, "| {total} | {calls} | {each:.0} | {rows} | `{query}` |")?;
+        }
+        Ok(text)
     }
 
     /// Names a schema that is not there yet.
