@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use es_runtime::event::{GlobalPosition, Recorded};
 use es_runtime::store::{EventStore as _, PostgresStore};
 use es_runtime::testing::contract::fixture::{append, commit, store_one, stream, whole_log, within};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use sqlx::{Connection as _, Executor as _};
 
 use super::foreign::Foreign;
@@ -250,4 +251,21 @@ async fn what_waits_at_a_gap_is_followed_in_order() {
     assert_eq!(rest[4].cast_unsigned(), last.position.get());
     task.abort();
     store.close().await;
+}
+
+#[tokio::test]
+async fn whoever_reads_the_whole_log_takes_no_open_gap_for_its_end() {
+    let schema = schema!();
+    let (store, foreign, before, _) = with_a_gap(&schema).await;
+    let app = crate::domain::bank(store.clone()).await;
+    let mut log = app.events();
+    for position in before {
+        assert_eq!(within(log.next()).await.unwrap().unwrap().position().get().cast_signed(), position);
+    }
+    let early = tokio::time::timeout(Duration::from_millis(300), log.next()).await;
+    assert!(early.is_err(), "what the gap hides was taken for nothing: {early:?}");
+    foreign.roll_back().await;
+    let rest: Vec<_> = within(log.try_collect()).await.unwrap();
+    assert_eq!(rest.len(), 2);
+    app.shutdown().await;
 }
