@@ -37,9 +37,18 @@ impl Cluster {
     ///
     /// Why there is none.
     pub fn start(binaries: &Binaries) -> Result<Self, String> {
+        Self::start_in(binaries, &std::env::temp_dir())
+    }
+
+    /// As [`start`](Self::start), in a folder of a certain one.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_in(binaries: &Binaries, parent: &Path) -> Result<Self, String> {
         let mut attempt = 1;
         loop {
-            match Self::try_start(binaries, free_port()?) {
+            match Self::try_start(binaries, parent, free_port()?) {
                 Err(reason) if attempt < ATTEMPTS && is_port_taken(&reason) => attempt += 1,
                 Err(reason) => return Err(format!("PostgreSQL does not start:\n{reason}")),
                 Ok(cluster) => return Ok(cluster),
@@ -47,10 +56,12 @@ impl Cluster {
         }
     }
 
-    fn try_start(binaries: &Binaries, port: u16) -> Result<Self, String> {
+    fn try_start(binaries: &Binaries, parent: &Path, port: u16) -> Result<Self, String> {
         let user = user::of_the_server()?;
-        let folder =
-            tempfile::Builder::new().prefix("es-postgres-").permissions(Permissions::from_mode(0o700)).tempdir();
+        let folder = tempfile::Builder::new()
+            .prefix("es-postgres-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(parent);
         let folder = folder.map_err(|error| format!("cannot make a temporary folder: {error}"))?;
         let password = password().map_err(|error| format!("cannot read `/dev/urandom`: {error}"))?;
         write(&folder.path().join("password"), &password)?;
@@ -89,11 +100,33 @@ impl Cluster {
     ///
     /// When the server is gone for good.
     pub fn crash(&mut self) -> Result<(), String> {
-        self.tell("crash")?;
-        self.wait_until("crashed")
+        self.end("crash")
     }
 
-    /// Starts the server again after [`crash`](Self::crash), and waits until it has recovered.
+    /// Kills every process of the server.
+    ///
+    /// # Errors
+    ///
+    /// When the server is gone for good.
+    pub fn kill(&mut self) -> Result<(), String> {
+        self.end("kill")
+    }
+
+    /// Ends the server in order; those who are connected are not waited for.
+    ///
+    /// # Errors
+    ///
+    /// When the server is gone for good.
+    pub fn stop(&mut self) -> Result<(), String> {
+        self.end("stop")
+    }
+
+    fn end(&mut self, word: &str) -> Result<(), String> {
+        self.tell(word)?;
+        self.wait_until("ended")
+    }
+
+    /// Starts the server again after one of these, and waits until it has recovered.
     ///
     /// # Errors
     ///
@@ -187,7 +220,8 @@ mod tests {
     fn a_postgres_whose_port_is_taken_says_so() {
         let binaries = crate::find::binaries().expect(crate::find::MISSING);
         let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let reason = Cluster::try_start(&binaries, taken.local_addr().unwrap().port()).err().unwrap();
+        let reason =
+            Cluster::try_start(&binaries, &std::env::temp_dir(), taken.local_addr().unwrap().port()).err().unwrap();
         assert!(is_port_taken(&reason), "{reason}");
     }
 }
