@@ -285,9 +285,21 @@ macro_rules! on_every_store {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    let folder = tempfile::tempdir().unwrap();
-                    let store = es_runtime::store::SqliteStore::open(folder.path().join("es.db")).await.unwrap();
-                    super::$test(store).await;
+                    let file = <crate::place::File as crate::place::Place>::new();
+                    super::$test(crate::place::Place::open(&file).await).await;
+                }
+            )+
+        }
+#[cfg(feature = "postgres")]
+        mod postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    if <crate::postgres::Schema as crate::place::Place>::is_left_out() {
+                        return;
+                    }
+                    let schema = <crate::postgres::Schema as crate::place::Place>::new();
+                    super::$test(crate::place::Place::open(&schema).await).await;
                 }
             )+
         }

@@ -8,5 +8,13 @@ mod crash;
 mod domain;
 mod faulty;
 mod flow;
+mod place;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod properties;
 mod read;
+
+/// Runs a future where there is no runtime.
+fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}

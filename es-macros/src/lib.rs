@@ -479,7 +479,7 @@ pub fn read_model(options: TokenStream, item: TokenStream) -> TokenStream {
 /// | style | functions |
 /// |---|---|
 /// | on a read model | `fn(event: &Recorded<E>) -> Self` inserts, `fn(&mut self, event)` changes, `fn(&self, event) -> bool` with `delete` deletes, `fn(this: Option<Self>, event) -> Option<Self>` does any of it |
-/// | with a connection | `async fn(&self, db: &mut SqliteConnection, event: &Recorded<E>) -> Result<(), Error>`, or `events: &[Recorded<E>]` |
+/// | with a connection | `async fn(&self, db: &mut SqliteConnection, event: &Recorded<E>) -> Result<(), Error>`, or `events: &[Recorded<E>]`; on PostgreSQL `&mut PgConnection` |
 /// | elsewhere | `async fn(&self, index: Dep<Index>, event: &Recorded<E>) -> Result<(), Error>`, or `events: &[Recorded<E>]`; at least once |
 ///
 /// The event may be of any domain. Functions on a read model are pure: the runtime loads the row, calls them and stores it. A
@@ -678,8 +678,8 @@ pub fn query(options: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Declares what answers a query: a free `async fn(query: Q, …) -> Result<Output, Error>`.
 ///
-/// Beside its query it may take `&Table<Row>` for each read model, `Dep<T>`, and a read-only connection of its store, such as
-/// `&mut SqliteConnection`, which binds it to that store. It gets no command bus and no event store: a query has no side
+/// Beside its query it may take `&Table<Row>` for each read model, `Dep<T>`, and a read-only connection of its store, `&mut
+/// SqliteConnection` or `&mut PgConnection`, which binds it to that store. It gets no command bus and no event store: a query has no side
 /// effects. One handler a query.
 ///
 /// # Options

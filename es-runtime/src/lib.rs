@@ -64,7 +64,7 @@
 //! | [`error`] | [`DispatchError`](error::DispatchError): what a command can fail with, and whether something was stored; [`QueryError`](error::QueryError) |
 //! | [`read_model`](mod@read_model), [`projection`](mod@projection), [`query`](mod@query) | tables of rows, what writes them, what reads them |
 //! | [`subscription`] | what follows the log: health, letters, pauses, rebuilds, options |
-//! | [`store`] | [`SqliteStore`](store::SqliteStore), [`MemoryStore`](store::MemoryStore), and what a store of your own implements |
+//! | [`store`] | [`SqliteStore`](store::SqliteStore), `PostgresStore` (feature `postgres`), [`MemoryStore`](store::MemoryStore), and what a store of your own implements |
 //! | `testing` | given/when/then, `projected`, `TestApp`, `events.lock`, the contract of stores |
 //! | [`command`](mod@command), [`handler`], [`aggregate`](mod@aggregate), [`event`] | what the attributes generate against; ids, metadata, recorded events |
 //!
@@ -79,6 +79,7 @@
 //! |---|---|---|
 //! | `macros` | yes | the attributes and `domain!` |
 //! | `sqlite` | yes | [`SqliteStore`](store::SqliteStore); needs a C compiler to build |
+//! | `postgres` | no | `PostgresStore`, for PostgreSQL 14 and later; needs a C compiler to build, for TLS |
 //! | `decimal` | no | `rust_decimal::Decimal` as a column of read models |
 //! | `testing` | no | the module `testing`; for `[dev-dependencies]` |
 //!

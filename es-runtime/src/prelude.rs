@@ -23,6 +23,8 @@ pub use crate::handler::{Context, Dep, Dependency, Rejection};
 pub use crate::projection::Projection;
 pub use crate::query::Query;
 pub use crate::read_model::{ReadModel, ReadModelError, Table};
+#[cfg(feature = "postgres")]
+pub use crate::store::PostgresStore;
 #[cfg(feature = "sqlite")]
 pub use crate::store::SqliteStore;
 pub use crate::store::{MemoryStore, StoreError};

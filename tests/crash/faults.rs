@@ -11,6 +11,7 @@ use es_runtime::testing::contract::fixture::{
 
 use super::child;
 use super::damage::connect;
+use crate::place::{File, Place as _};
 
 #[tokio::test]
 async fn a_full_disk_stores_nothing_of_a_commit_and_keeps_the_rest() {
@@ -51,19 +52,18 @@ async fn a_full_disk_stores_nothing_of_a_commit_and_keeps_the_rest() {
 
 #[tokio::test]
 async fn writes_that_the_system_refuses_lose_nothing_acknowledged() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("es.db");
+    let place = File::new();
     // A limit on the size of files makes writes to the write-ahead log fail half-way, at the commit. The shell sets it, and
     // keeps the signal that would end the process instead.
     let mut shell = Command::new("sh");
     shell.args(["-c", "trap '' XFSZ; ulimit -f 1000; exec \"$0\" \"$@\""]).arg(std::env::current_exe().unwrap());
-    let mut child = child::start_with(&mut shell, &file, 100_000);
+    let mut child = child::start_with(&mut shell, &place, 100_000);
     let acknowledged = child::acknowledged(&mut child, |_| false);
     child.wait().unwrap();
     assert!(!acknowledged.is_empty(), "some commits fit");
 
-    let store = SqliteStore::open(&file).await.unwrap();
-    let stored = child::check(&store, &acknowledged).await;
+    let store = place.open().await;
+    let stored = child::check::<File>(&store, &acknowledged).await;
     // The child was alive until the end, so whatever it was not told of is not there.
     assert_eq!(stored.len(), acknowledged.len(), "a commit that was refused is stored");
     append(&store, &stream("afterwards"), 0, 1).await;

@@ -1,17 +1,20 @@
-//! Several processes that write one file.
+//! Several processes that write at one place.
 
 use std::collections::HashSet;
 
-use es_runtime::store::{EventStore as _, SqliteStore};
+use es_runtime::store::EventStore as _;
 
 use super::child;
+use crate::place::{Place, at_every_place};
 
-#[tokio::test]
-async fn writers_in_several_processes_lose_and_double_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("es.db");
-    // All at once, on a file that is not there yet: they also race for its migrations.
-    let children: Vec<_> = (0..4).map(|_| child::start(&file, 30)).collect();
+at_every_place! {
+    writers_in_several_processes_lose_and_double_nothing,
+}
+
+async fn writers_in_several_processes_lose_and_double_nothing<P: Place>() {
+    let place = P::new();
+    // All at once, at a place where nothing is yet: they also race for its migrations.
+    let children: Vec<_> = (0..4).map(|_| child::start(&place, 30)).collect();
     let readers: Vec<_> = children
         .into_iter()
         .map(|mut child| {
@@ -29,8 +32,8 @@ async fn writers_in_several_processes_lose_and_double_nothing() {
         assert_eq!(commits.len(), 6 * 30, "every commit of a process succeeds in the end");
         acknowledged.extend(commits);
     }
-    let store = SqliteStore::open(&file).await.unwrap();
-    let stored: HashSet<_> = child::check(&store, &acknowledged).await.into_iter().collect();
+    let store = place.open().await;
+    let stored: HashSet<_> = child::check::<P>(&store, &acknowledged).await.into_iter().collect();
     assert_eq!(stored, acknowledged.into_iter().collect(), "what is stored is what was acknowledged");
     store.close().await;
 }

@@ -1,4 +1,4 @@
-//! Random commands against a model, on both stores.
+//! Random commands against a model, on every store.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,11 @@ use es_runtime::store::Store;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
+use crate::block_on;
 use crate::domain::{Account, Bank, Deposit, Open, PayOut, Refused, Rename, Withdraw, bank};
+use crate::place::{File, Place};
+#[cfg(feature = "postgres")]
+use crate::postgres::Schema;
 
 /// One step of a random run.
 #[derive(Clone, Debug)]
@@ -245,10 +249,6 @@ fn run(cases: u32, compare: impl Fn(Vec<Step>)) {
         .unwrap();
 }
 
-fn block_on<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
-}
-
 #[test]
 fn random_commands_do_what_the_model_says_in_memory() {
     run(200, |steps| block_on(compare(MemoryStore::new(), &steps)));
@@ -256,10 +256,17 @@ fn random_commands_do_what_the_model_says_in_memory() {
 
 #[test]
 fn random_commands_do_what_the_model_says_on_sqlite() {
-    run(40, |steps| {
-        block_on(async {
-            let folder = tempfile::tempdir().unwrap();
-            compare(SqliteStore::open(folder.path().join("es.db")).await.unwrap(), &steps).await;
-        });
-    });
+    run(40, |steps| block_on(compare_at(&File::new(), &steps)));
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn random_commands_do_what_the_model_says_on_postgres() {
+    if !Schema::is_left_out() {
+        run(30, |steps| block_on(compare_at(&Schema::new(), &steps)));
+    }
+}
+
+async fn compare_at(place: &impl Place, steps: &[Step]) {
+    compare(place.open().await, steps).await;
 }

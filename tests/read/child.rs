@@ -2,25 +2,25 @@
 //! line for each command that was acknowledged, until somebody kills it, or it kills itself at a named place.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use es_runtime::prelude::*;
+use es_runtime::store::Store;
 use es_runtime::testing::fail_points;
 
 use super::domain::{Bank, Close, Deposit, Open, Withdraw};
+use crate::place::{Place, at_the_parents_place, tell};
 
-const FILE: &str = "ES_TEST_FILE";
 const SEED: &str = "ES_TEST_SEED";
 /// `place,count`: the process kills itself when it comes by the place for the `count`th time.
 const FAIL_POINT: &str = "ES_TEST_FAIL_POINT";
 /// As the above, and it only stops (SIGSTOP), until somebody lets it go on.
 const STOP_POINT: &str = "ES_TEST_STOP_POINT";
 
-/// How many accounts the children of one file share.
+/// How many accounts the children of one place share.
 pub const ACCOUNTS: u64 = 12;
 const CALLERS: u64 = 4;
 
@@ -39,14 +39,14 @@ pub fn account(number: u64) -> Uuid {
     Uuid::from_u128(0xACC0_0000 + u128::from(number))
 }
 
-/// Opens the bank on a file as the children do.
-pub async fn bank(file: &Path) -> App<Bank, SqliteStore> {
-    let store = SqliteStore::open(file).await.unwrap();
+/// Opens the bank at a place as the children do.
+pub async fn bank<P: Place>(place: &P) -> App<Bank, P::Store> {
+    let store = place.open().await;
     App::builder(store).subscriptions(|options| options.lease_timeout = LEASE).build().await.unwrap()
 }
 
-pub fn start(file: &Path, seed: u64, fail_point: Option<(&str, u32)>) -> Child {
-    let mut command = command(file, seed);
+pub fn start(place: &impl Place, seed: u64, fail_point: Option<(&str, u32)>) -> Child {
+    let mut command = command(place, seed);
     if let Some((place, count)) = fail_point {
         command.env(FAIL_POINT, format!("{place},{count}"));
     }
@@ -54,14 +54,15 @@ pub fn start(file: &Path, seed: u64, fail_point: Option<(&str, u32)>) -> Child {
 }
 
 /// Starts a child that stops itself when it comes by a place for the `count`th time.
-pub fn start_and_stop(file: &Path, seed: u64, place: &str, count: u32) -> Child {
-    command(file, seed).env(STOP_POINT, format!("{place},{count}")).spawn().unwrap()
+pub fn start_and_stop(place: &impl Place, seed: u64, point: &str, count: u32) -> Child {
+    command(place, seed).env(STOP_POINT, format!("{point},{count}")).spawn().unwrap()
 }
 
-fn command(file: &Path, seed: u64) -> Command {
+fn command(place: &impl Place, seed: u64) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["read::child::dispatcher", "--exact", "--ignored", "--nocapture"]);
-    command.env(FILE, file).env(SEED, seed.to_string());
+    tell(place, &mut command);
+    command.env(SEED, seed.to_string());
     command.stdout(Stdio::piped()).stderr(Stdio::null());
     command
 }
@@ -130,15 +131,18 @@ pub fn acknowledged(child: &mut Child, enough: usize) -> Vec<Acknowledged> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "runs as a child process"]
 async fn dispatcher() {
-    let file = std::env::var(FILE).unwrap();
     if let Ok(point) = std::env::var(FAIL_POINT) {
         at(&point, kill_myself);
     }
     if let Ok(point) = std::env::var(STOP_POINT) {
         at(&point, || signal("STOP", std::process::id()));
     }
+    at_the_parents_place!(dispatch_at);
+}
+
+async fn dispatch_at(place: impl Place) {
     let seed: u64 = std::env::var(SEED).unwrap().parse().unwrap();
-    let bank = bank(Path::new(&file)).await;
+    let bank = bank(&place).await;
     let callers = (0..CALLERS).map(|caller| tokio::spawn(dispatch(bank.clone(), seed * CALLERS + caller)));
     for caller in callers.collect::<Vec<_>>() {
         caller.await.unwrap();
@@ -164,7 +168,7 @@ fn kill_myself() {
     }
 }
 
-async fn dispatch(bank: App<Bank, SqliteStore>, seed: u64) {
+async fn dispatch(bank: App<Bank, impl Store>, seed: u64) {
     let mut random = super::random::Random::new(seed);
     loop {
         let number = random.below(ACCOUNTS);

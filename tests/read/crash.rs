@@ -1,7 +1,6 @@
 //! A bank that dies at any moment, or at the worst ones: after each restart every read model is a fold of the log.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use es_runtime::prelude::*;
 use es_runtime::store::{CheckpointStore as _, EventStore as _};
@@ -10,10 +9,17 @@ use super::child::{self, Acknowledged};
 use super::domain::{Account, Bank};
 use super::random::Random;
 use super::truth;
+use crate::place::{Place, at_every_place};
+
+at_every_place! {
+    a_kill_at_any_moment_leaves_read_models_that_are_a_fold_of_the_log,
+    a_kill_at_each_named_place_leaves_read_models_that_are_a_fold_of_the_log,
+    a_kill_in_the_middle_of_a_switch_leaves_the_one_version_or_the_other,
+}
 
 /// What must hold after a restart, before and after the workers have gone on.
-async fn check(file: &Path, acknowledged: &[Acknowledged]) {
-    let bank: App<Bank, SqliteStore> = child::bank(file).await;
+async fn check<P: Place>(place: &P, acknowledged: &[Acknowledged]) {
+    let bank: App<Bank, P::Store> = child::bank(place).await;
     let head = bank.store().head().await.unwrap();
     for name in ["balances", "branch_totals", "owners", "fragile"] {
         for checkpoint in bank.store().checkpoints(name, 1).await.unwrap() {
@@ -39,24 +45,20 @@ async fn check(file: &Path, acknowledged: &[Acknowledged]) {
     bank.shutdown().await;
 }
 
-#[tokio::test]
-async fn a_kill_at_any_moment_leaves_read_models_that_are_a_fold_of_the_log() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("bank.db");
+async fn a_kill_at_any_moment_leaves_read_models_that_are_a_fold_of_the_log<P: Place>() {
+    let home = P::new();
     let mut random = Random::new(1);
     for round in 0..50 {
-        let mut child = child::start(&file, round, None);
+        let mut child = child::start(&home, round, None);
         let enough = usize::try_from(random.below(120)).unwrap() + 1;
         let acknowledged = child::acknowledged(&mut child, enough);
         assert!(acknowledged.len() >= enough, "round {round}: the child ended by itself");
-        check(&file, &acknowledged).await;
+        check(&home, &acknowledged).await;
     }
 }
 
-#[tokio::test]
-async fn a_kill_at_each_named_place_leaves_read_models_that_are_a_fold_of_the_log() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("bank.db");
+async fn a_kill_at_each_named_place_leaves_read_models_that_are_a_fold_of_the_log<P: Place>() {
+    let home = P::new();
     let places = [
         "append.folded",
         "append.stored",
@@ -69,31 +71,29 @@ async fn a_kill_at_each_named_place_leaves_read_models_that_are_a_fold_of_the_lo
     for (round, place) in places.iter().enumerate() {
         for count in [1, 2, 7] {
             let count = if *place == "lease.taken" { 1 } else { count };
-            let mut child = child::start(&file, 1_000 + round as u64, Some((place, count)));
+            let mut child = child::start(&home, 1_000 + round as u64, Some((place, count)));
             // It dies by itself, before it has acknowledged so many.
             let acknowledged = child::acknowledged(&mut child, 100_000);
             assert!(acknowledged.len() < 100_000, "`{place}` was not reached {count} times");
-            check(&file, &acknowledged).await;
+            check(&home, &acknowledged).await;
         }
     }
 }
 
-#[tokio::test]
-async fn a_kill_in_the_middle_of_a_switch_leaves_the_one_version_or_the_other() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("bank.db");
-    let acknowledged = child::acknowledged(&mut child::start(&file, 1, None), 200);
-    check(&file, &acknowledged).await;
+async fn a_kill_in_the_middle_of_a_switch_leaves_the_one_version_or_the_other<P: Place>() {
+    let home = P::new();
+    let acknowledged = child::acknowledged(&mut child::start(&home, 1, None), 200);
+    check(&home, &acknowledged).await;
     for (round, name) in ["branch_totals", "balances", "owners"].into_iter().enumerate() {
         // Somebody wants it built anew, and leaves it to the next process.
-        let store = SqliteStore::open(&file).await.unwrap();
+        let store = home.open().await;
         let bank: App<Bank, _> = App::builder(store).without_workers().build().await.unwrap();
         bank.subscriptions().rebuild(name).await.unwrap();
         bank.shutdown().await;
         let place = if round == 1 { "batch.written" } else { "switch.written" };
-        let mut child = child::start(&file, 2_000 + round as u64, Some((place, 1)));
+        let mut child = child::start(&home, 2_000 + round as u64, Some((place, 1)));
         let acknowledged = child::acknowledged(&mut child, 100_000);
         assert!(acknowledged.len() < 100_000, "`{place}` was not reached");
-        check(&file, &acknowledged).await;
+        check(&home, &acknowledged).await;
     }
 }

@@ -1,17 +1,24 @@
-//! Several processes on one file.
+//! Several processes at one place.
 
 use std::collections::HashSet;
 use std::future::IntoFuture as _;
 use std::time::Duration;
 
 use es_runtime::prelude::*;
-use es_runtime::store::{Checkpoint, CheckpointStore as _};
+use es_runtime::store::{Checkpoint, Store};
 use tokio::time::Instant;
 
-use super::domain::{Account, Deposit, Open, Withdraw};
+use super::domain::{Account, Bank, Deposit, Open, Withdraw};
 use super::{child, truth};
+use crate::place::{Place, at_every_place};
 
-async fn owned(bank: &App<super::domain::Bank, SqliteStore>) -> Vec<Checkpoint> {
+at_every_place! {
+    two_processes_share_the_partitions_and_leases_move_when_one_is_killed,
+    a_process_that_stood_still_past_its_lease_does_no_harm_with_what_it_had_folded,
+    a_process_that_stood_still_past_its_lease_does_no_harm_with_what_it_had_just_leased,
+}
+
+async fn owned(bank: &App<Bank, impl Store>) -> Vec<Checkpoint> {
     let mut all = Vec::new();
     for name in ["balances", "branch_totals", "owners", "fragile"] {
         all.extend(bank.store().checkpoints(name, 1).await.unwrap());
@@ -20,7 +27,7 @@ async fn owned(bank: &App<super::domain::Bank, SqliteStore>) -> Vec<Checkpoint> 
 }
 
 /// Waits until the partitions are owned as they should be.
-async fn until(bank: &App<super::domain::Bank, SqliteStore>, what: &str, holds: impl Fn(&[Checkpoint]) -> bool) {
+async fn until(bank: &App<Bank, impl Store>, what: &str, holds: impl Fn(&[Checkpoint]) -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let all = owned(bank).await;
@@ -36,15 +43,13 @@ fn owners(all: &[Checkpoint]) -> HashSet<Option<es_runtime::store::ProcessId>> {
     all.iter().map(|checkpoint| checkpoint.owner).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_processes_share_the_partitions_and_leases_move_when_one_is_killed() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("bank.db");
-    let bank = child::bank(&file).await;
+async fn two_processes_share_the_partitions_and_leases_move_when_one_is_killed<P: Place>() {
+    let home = P::new();
+    let bank = child::bank(&home).await;
     until(&bank, "one owner", |all| owners(all).len() == 1 && all.iter().all(|each| each.owner.is_some())).await;
     let mine = owned(&bank).await[0].owner;
 
-    let mut other = child::start(&file, 7, None);
+    let mut other = child::start(&home, 7, None);
     until(&bank, "a second owner", |all| owners(all).len() == 2 && all.iter().all(|each| each.owner.is_some())).await;
     let before = owned(&bank).await;
     let (shared, rest): (Vec<_>, Vec<_>) = before.iter().partition(|each| each.owner == mine);
@@ -61,8 +66,8 @@ async fn two_processes_share_the_partitions_and_leases_move_when_one_is_killed()
     bank.shutdown().await;
 }
 
-/// Makes sure that a child is stopped while it holds no lock of the file: with one, SQLite lets nobody else write.
-async fn stopped_without_the_lock(bank: &App<super::domain::Bank, SqliteStore>, child: u32) {
+/// Makes sure that a child is stopped while it holds no lock that keeps others from writing.
+async fn stopped_without_the_lock(bank: &App<Bank, impl Store>, child: u32) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !child::is_stopped(child) {
         assert!(Instant::now() < deadline, "the child did not come by the place where it stops");
@@ -78,11 +83,10 @@ async fn stopped_without_the_lock(bank: &App<super::domain::Bank, SqliteStore>, 
 }
 
 /// A process stands still for longer than its lease holds, with folded rows in hand, and then goes on as if nothing had happened.
-async fn stop_and_go_on(place: &str, count: u32) {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("bank.db");
-    let bank = child::bank(&file).await;
-    let mut other = child::Running(child::start_and_stop(&file, u64::from(count), place, count));
+async fn stop_and_go_on<P: Place>(place: &str, count: u32) {
+    let home = P::new();
+    let bank = child::bank(&home).await;
+    let mut other = child::Running(child::start_and_stop(&home, u64::from(count), place, count));
     let (process, heard) = (other.0.id(), child::listen(&mut other.0));
     stopped_without_the_lock(&bank, process).await;
     let before = owned(&bank).await;
@@ -126,15 +130,13 @@ async fn stop_and_go_on(place: &str, count: u32) {
     bank.shutdown().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_that_stood_still_past_its_lease_does_no_harm_with_what_it_had_folded() {
+async fn a_process_that_stood_still_past_its_lease_does_no_harm_with_what_it_had_folded<P: Place>() {
     for count in [1, 4, 20] {
-        stop_and_go_on("batch.folded", count).await;
+        stop_and_go_on::<P>("batch.folded", count).await;
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_that_stood_still_past_its_lease_does_no_harm_with_what_it_had_just_leased() {
-    stop_and_go_on("lease.taken", 1).await;
-    stop_and_go_on("lease.taken", 3).await;
+async fn a_process_that_stood_still_past_its_lease_does_no_harm_with_what_it_had_just_leased<P: Place>() {
+    stop_and_go_on::<P>("lease.taken", 1).await;
+    stop_and_go_on::<P>("lease.taken", 3).await;
 }

@@ -6,6 +6,10 @@ use proptest::prelude::*;
 
 use super::domain::{Bank, Close, Deposit, Open, Withdraw, break_for, heal_for};
 use super::truth;
+#[cfg(feature = "postgres")]
+use crate::place::Place as _;
+#[cfg(feature = "postgres")]
+use crate::postgres::Schema;
 
 /// What may happen.
 #[derive(Clone, Debug)]
@@ -87,20 +91,31 @@ async fn run<S: Store>(store: S, steps: Vec<Step>) {
     bank.shutdown().await;
 }
 
-fn on<S: Store, F: Future<Output = S>>(cases: u32, store: impl Fn() -> F) {
+fn on<F: Future<Output = ()>>(cases: u32, run: impl Fn(Vec<Step>) -> F) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let config = ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 40, ..ProptestConfig::default() };
     proptest!(config, |(steps in proptest::collection::vec(step(), 1..60))| {
-        runtime.block_on(async { run(store().await, steps).await });
+        runtime.block_on(run(steps));
     });
 }
 
 #[test]
 fn whatever_happens_the_read_models_are_the_fold_of_the_log_in_memory() {
-    on(120, || async { es_runtime::store::MemoryStore::new() });
+    on(120, |steps| run(MemoryStore::new(), steps));
 }
 
 #[test]
 fn whatever_happens_the_read_models_are_the_fold_of_the_log_on_sqlite() {
-    on(60, || async { SqliteStore::in_memory().await.unwrap() });
+    on(60, |steps| async { run(SqliteStore::in_memory().await.unwrap(), steps).await });
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn whatever_happens_the_read_models_are_the_fold_of_the_log_on_postgres() {
+    if !Schema::is_left_out() {
+        on(30, |steps| async {
+            let schema = Schema::new();
+            run(schema.open().await, steps).await;
+        });
+    }
 }

@@ -121,6 +121,12 @@ impl DecisionChain {
         self.0.store(true, Ordering::Release);
     }
 
+    /// Tells whether two are the same chain.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(in crate::store) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Tells whether a decision of the chain failed.
     #[must_use]
     pub fn is_broken(&self) -> bool {

@@ -7,8 +7,14 @@ mod commit;
 mod error;
 #[cfg(any(test, feature = "testing"))]
 mod forward;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod group;
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod projecting;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
@@ -24,6 +30,8 @@ pub use commit::{
 };
 pub use error::{AppendError, StoreError};
 pub use memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
 pub use projecting::{
     Batch, BatchDone, BatchError, BatchWork, Checkpoint, CheckpointStore, Lease, LeaseRequest, LeaseStore, Letter,
     NewLetter, PartitionId, ProcessId, ProjectionRegistry, ProjectionVersion, RegisterError, RowStore, SafePosition,
@@ -36,7 +44,7 @@ pub use sqlite::SqliteStore;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a store",
     label = "not a store",
-    note = "use `SqliteStore`, `MemoryStore`, or implement `EventStore`, `Ledger`, `SnapshotStore`, `IdentityMap` and the parts of `ReadSide`"
+    note = "use `SqliteStore`, `PostgresStore`, `MemoryStore`, or implement `EventStore`, `Ledger`, `SnapshotStore`, `IdentityMap` and the parts of `ReadSide`"
 )]
 pub trait Store: EventStore + Ledger + SnapshotStore + IdentityMap + ReadSide + Clone {}
 impl<S: EventStore + Ledger + SnapshotStore + IdentityMap + ReadSide + Clone> Store for S {}
@@ -45,7 +53,7 @@ impl<S: EventStore + Ledger + SnapshotStore + IdentityMap + ReadSide + Clone> St
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a connection of a store",
     label = "neither a connection nor a `Dep<T>`",
-    note = "a projection takes `&mut SqliteConnection`, or `Dep<T>` for a view that lives elsewhere"
+    note = "a projection takes `&mut SqliteConnection` or `&mut PgConnection`, or `Dep<T>` for a view that lives elsewhere"
 )]
 pub trait StoreConnection: Send + 'static {
     /// The store.

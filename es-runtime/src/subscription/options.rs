@@ -27,7 +27,8 @@ pub struct SubscriptionOptions {
     /// The least time between two batches of a partition at the live tail, so that a busy log is not flushed for each event. 10 ms. Ten
     /// times that where every function is synchronous: nobody waits for them.
     pub interval: Duration,
-    /// After what time without news the log is read all the same: what a lost wake-up costs. 1 s.
+    /// After what time without news the log is read all the same: what a lost wake-up costs. 1 s; 30 s at least on a store whose head is
+    /// asked for by the application ([`poll_interval`](crate::store::EventStore::poll_interval)).
     pub poll: Duration,
     /// How often a connected or external function is tried again where it declares nothing. 3. Folded functions would fail again.
     pub retries: u32,

@@ -69,9 +69,16 @@ pub(crate) struct Worker<S> {
     started: Instant,
 }
 
+/// How long a worker that is told of news goes without a look of its own.
+const WITH_TAIL: Duration = Duration::from_secs(30);
+
 impl<S: Store> Worker<S> {
     pub(crate) fn new(task: Task<S>) -> Self {
-        let limits = task.options.limits(&task.subscriber);
+        let mut limits = task.options.limits(&task.subscriber);
+        if task.store.poll_interval().is_some() {
+            // One task of the application asks for the head as often as that: its workers need not ask, too.
+            limits.idle = limits.idle.max(WITH_TAIL);
+        }
         let start = GlobalPosition::START;
         Self {
             machine: Machine::new(limits, task.shared.is_building(&task.id.name)),

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use es_runtime::app::DomainOn;
 use es_runtime::prelude::*;
+use es_runtime::store::Store;
 use flights::ask::Ask;
 use flights::catch_up::catch_up;
 use flights::import::{import, survey};
@@ -24,6 +26,10 @@ struct Options {
     /// The database; made if there is none.
     #[arg(long, global = true, default_value = "target/flights.db")]
     db: PathBuf,
+    /// Instead of the file: a PostgreSQL database, `postgres://user@host/database`. The tables are made in its schema `flights`.
+    #[cfg(feature = "postgres")]
+    #[arg(long, global = true, conflicts_with = "db")]
+    postgres: Option<String>,
     /// How many commands are on their way at once.
     #[arg(long, default_value_t = 1024)]
     in_flight: usize,
@@ -34,46 +40,64 @@ struct Options {
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let Options { data, db, in_flight, ask } = Options::parse();
-    match ask {
-        Some(ask) => answer(ask, &db).await,
-        None => import_and_check(&data, &db, in_flight).await,
+    let options = Options::parse();
+    #[cfg(feature = "postgres")]
+    if let Some(url) = &options.postgres {
+        let store = PostgresStore::options().schema("flights").connect(url).await?;
+        return run(store, &options).await;
     }
+    if options.ask.is_some() && !options.db.exists() {
+        let db = options.db.display();
+        return Err(format!("there is no `{db}` yet: run `flights` without a question first").into());
+    }
+    std::fs::create_dir_all(options.db.parent().unwrap_or(Path::new(".")))?;
+    run(SqliteStore::open(&options.db).await?, &options).await
 }
 
-async fn answer(ask: Ask, db: &Path) -> Result<ExitCode, Box<dyn Error>> {
-    if !db.exists() {
-        return Err(format!("there is no `{}` yet: run `flights` without a question first", db.display()).into());
-    }
-    let app = App::<Flights, _>::builder(SqliteStore::open(db).await?).build().await?;
-    project(&app).await?;
-    let text = ask.answer(&app).await?;
+/// Does what was asked for, whatever the store.
+async fn run<S: Store>(store: S, options: &Options) -> Result<ExitCode, Box<dyn Error>>
+where
+    Flights: DomainOn<S>,
+{
+    let app = App::<Flights, _>::builder(store).build().await?;
+    let code = match &options.ask {
+        Some(ask) => {
+            project(&app).await?;
+            print!("{}", ask.clone().answer(&app).await?);
+            ExitCode::SUCCESS
+        }
+        None => import_and_check(&app, &options.data, options.in_flight).await?,
+    };
     app.shutdown().await;
-    print!("{text}");
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
-async fn import_and_check(data: &Path, db: &Path, in_flight: usize) -> Result<ExitCode, Box<dyn Error>> {
-    std::fs::create_dir_all(db.parent().unwrap_or(Path::new(".")))?;
+async fn import_and_check<S: Store>(
+    app: &App<Flights, S>,
+    data: &Path,
+    in_flight: usize,
+) -> Result<ExitCode, Box<dyn Error>>
+where
+    Flights: DomainOn<S>,
+{
     let survey = survey(data)?;
-    let app = App::<Flights, _>::builder(SqliteStore::open(db).await?).build().await?;
-
     let bar = progress(survey.commands, "commands")?;
     let started = Instant::now();
-    let tally = import(&app, data, in_flight, &bar).await?;
+    let tally = import(app, data, in_flight, &bar).await?;
     let took = started.elapsed();
     bar.finish_and_clear();
-    let behind = project(&app).await?;
-
-    let verification = verify(&app, data).await?;
-    app.shutdown().await;
+    let behind = project(app).await?;
+    let verification = verify(app, data).await?;
     let report = Report { survey, tally, verification, took, behind };
     print!("{report}");
     Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Waits for the projections, and says how long.
-async fn project(app: &App<Flights, SqliteStore>) -> Result<Duration, Box<dyn Error>> {
+async fn project<S: Store>(app: &App<Flights, S>) -> Result<Duration, Box<dyn Error>>
+where
+    Flights: DomainOn<S>,
+{
     let started = Instant::now();
     let bar = progress(0, "events projected")?;
     catch_up(app, &bar).await?;

@@ -68,6 +68,7 @@ use bank::{Account, AccountRow, Bank, Deposit, OpenAccount, Richest};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let file = std::env::temp_dir().join("quickstart-bank.db");
+    // On another store only this line changes: `PostgresStore::connect("postgres://user@host/database").await?`.
     let bank = App::<Bank, _>::builder(SqliteStore::open(&file).await?).build().await?;
 
     let account = Uuid::now_v7();

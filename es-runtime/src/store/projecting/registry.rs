@@ -105,6 +105,16 @@ pub enum RegisterError {
         /// The table.
         table: String,
     },
+    /// A name is longer than the database keeps names.
+    #[error("projection `{projection}` needs a table or column `{name}`; the store takes names of {longest} bytes")]
+    NameTooLong {
+        /// The projection.
+        projection: String,
+        /// The name: that of the table with the projection's version, or of a column.
+        name: String,
+        /// How many bytes it may have.
+        longest: usize,
+    },
     /// A newer version serves and this one is dropped: the program is too old.
     #[error("projection `{projection}` is at version {active}, version {version} was dropped; use a newer program")]
     Dropped {

@@ -13,10 +13,10 @@ use rustc_hash::FxHashMap;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments as _, AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
-use super::plan::{ClaimKey, Plan, State};
 use super::script::Script;
 use crate::event::Metadata;
 use crate::store::NewCommit;
+use crate::store::group::plan::{ClaimKey, Plan, State};
 
 /// Arguments: index `[number, tenant, category, key]`.
 const STREAMS: &str = "INSERT INTO streams (stream_no, tenant, category, key) \

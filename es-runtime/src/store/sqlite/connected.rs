@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -18,7 +18,9 @@ use super::script::Script;
 use super::writer::Writer;
 use crate::event::{AnyEvent, Recorded};
 use crate::private::panic_message;
-use crate::projection::{ConnectedProjector, ProjectionFailure};
+use crate::projection::{BoxFuture, ConnectedProjector, ProjectionFailure};
+use crate::store::sql::fold::Fresh;
+use crate::store::sql::functions::{Function, Progress, Session};
 use crate::store::{Batch, BatchDone, BatchError, BatchWork, StoreError};
 
 /// How many instructions of SQLite's machine lie between two looks whether a statement is to stop.
@@ -63,60 +65,9 @@ impl From<sqlx::Error> for Broken {
     }
 }
 
-/// Which function runs, and on which event: for failures that say neither.
-#[derive(Default)]
-struct Progress {
-    handler: AtomicUsize,
-    event: AtomicUsize,
-}
-
-impl Progress {
-    fn at(&self, handler: usize, event: usize) {
-        self.handler.store(handler, Ordering::Relaxed);
-        self.event.store(event, Ordering::Relaxed);
-    }
-
-    fn event(&self) -> usize {
-        self.event.load(Ordering::Relaxed)
-    }
-
-    fn handler(&self, projector: &dyn ConnectedProjector) -> &'static str {
-        let handlers = projector.descriptor().handlers;
-        handlers.get(self.handler.load(Ordering::Relaxed)).map_or("", |handler| handler.name)
-    }
-}
-
-/// Something of the user's that runs on a connection.
-#[derive(Clone, Copy)]
-enum Function<'a> {
-    /// Every function that takes one of the events.
-    Events(&'a dyn ConnectedProjector, &'a [Recorded<AnyEvent>], &'a Progress),
-    /// One function, over one event.
-    One(&'a dyn ConnectedProjector, usize, &'a Recorded<AnyEvent>),
-    /// The function that empties what a projection wrote.
-    Reset(&'a dyn ConnectedProjector),
-}
-
-impl Function<'_> {
-    async fn run(self, connection: &mut SqliteConnection) -> Result<(), ProjectionFailure> {
-        match self {
-            Self::Events(projector, events, progress) => run_events(connection, projector, events, progress).await,
-            Self::One(projector, handler, event) => {
-                projector.run(handler, connection, std::slice::from_ref(event)).await
-            }
-            Self::Reset(projector) => projector.reset(connection).await,
-        }
-    }
-
-    /// Names the function that runs.
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Events(projector, _, progress) => progress.handler(*projector),
-            Self::One(projector, handler, _) => {
-                projector.descriptor().handlers.get(*handler).map_or("", |handler| handler.name)
-            }
-            Self::Reset(_) => "reset",
-        }
+impl Session for SqliteConnection {
+    fn statement(&mut self, sql: &'static str) -> BoxFuture<'_, Result<(), sqlx::Error>> {
+        Box::pin(async move { self.execute(sql).await.map(drop) })
     }
 }
 
@@ -151,65 +102,6 @@ async fn watched(
             connection.execute("RELEASE es_function").await.map(drop).map_err(ended)
         }
     }
-}
-
-/// Runs the functions of a projection over events that it takes, one after the other. `progress` holds the place of the event.
-async fn run_events(
-    connection: &mut SqliteConnection,
-    projector: &dyn ConnectedProjector,
-    events: &[Recorded<AnyEvent>],
-    progress: &Progress,
-) -> Result<(), ProjectionFailure> {
-    let handlers = |event: &Recorded<AnyEvent>| -> Vec<usize> {
-        let stream = event.stream();
-        projector.descriptor().handlers_of(stream.category(), &event.event().name).map(|(place, _)| place).collect()
-    };
-    let mut at = 0;
-    while let Some(event) = events.get(at) {
-        let takers = handlers(event);
-        let mut end = at + 1;
-        if let [handler] = takers[..]
-            && projector.takes_slices(handler)
-        {
-            while events.get(end).is_some_and(|next| handlers(next) == [handler]) {
-                end += 1;
-            }
-        }
-        for handler in takers {
-            progress.at(handler, at);
-            run_slice(connection, projector, handler, &events[at..end], at, progress).await?;
-        }
-        at = end;
-    }
-    Ok(())
-}
-
-/// Runs a function over a slice. Where it fails, it is tried event by event, so that the one it fails on is known.
-async fn run_slice(
-    connection: &mut SqliteConnection,
-    projector: &dyn ConnectedProjector,
-    handler: usize,
-    events: &[Recorded<AnyEvent>],
-    first: usize,
-    progress: &Progress,
-) -> Result<(), ProjectionFailure> {
-    if events.len() <= 1 {
-        return projector.run(handler, connection, events).await;
-    }
-    let database = |error: sqlx::Error| ProjectionFailure::Failed { handler: "", cause: error.to_string() };
-    connection.execute("SAVEPOINT es_slice").await.map_err(database)?;
-    if let Err(failure) = projector.run(handler, connection, events).await {
-        connection.execute("ROLLBACK TO es_slice").await.map_err(database)?;
-        for (place, event) in events.iter().enumerate() {
-            progress.at(handler, first + place);
-            projector.run(handler, connection, std::slice::from_ref(event)).await?;
-        }
-        // One by one it goes well: it fails on the slice.
-        progress.at(handler, first);
-        return Err(failure);
-    }
-    connection.execute("RELEASE es_slice").await.map_err(database)?;
-    Ok(())
 }
 
 /// Runs the one function of a projection that takes an event, for as long as it may.
@@ -322,18 +214,9 @@ async fn inside(connection: &mut SqliteConnection, batch: &Batch) -> Result<Batc
     }
     if let BatchWork::Connected { projector, events, timeout } = &batch.work {
         let projection = projector.descriptor();
-        let (places, mut fresh) = not_folded(connection, &batch.id, events, projection.has_sync()).await?;
-        let mut places = places.into_iter();
-        let mut taken = Vec::with_capacity(fresh.len());
-        fresh.retain(|event| {
-            let place = places.next().unwrap_or_default();
-            let is_taken = projection.takes(event);
-            if is_taken {
-                taken.push(place);
-            }
-            is_taken
-        });
-        run_all(connection, &**projector, &fresh, &taken, *timeout).await?;
+        let mut fresh = not_folded(connection, &batch.id, events, projection.has_sync()).await?;
+        fresh.retain(|event| projection.takes(event));
+        run_all(connection, &**projector, &fresh, *timeout).await?;
     }
     let mut script = Script::default();
     if goes_back(batch) {
@@ -348,19 +231,18 @@ async fn inside(connection: &mut SqliteConnection, batch: &Batch) -> Result<Batc
 async fn run_all(
     connection: &mut SqliteConnection,
     projector: &dyn ConnectedProjector,
-    events: &[Recorded<AnyEvent>],
-    places: &[usize],
+    fresh: &Fresh,
     timeout: Duration,
 ) -> Result<(), Ended> {
-    if events.is_empty() {
+    if fresh.events.is_empty() {
         return Ok(());
     }
     let progress = Progress::default();
     let failed = |failure| {
-        let index = places.get(progress.event()).copied().unwrap_or_default();
+        let index = fresh.place(progress.event());
         BatchError::Failed { index, failure }
     };
-    let function = Function::Events(projector, events, &progress);
+    let function = Function::Events(projector, &fresh.events, &progress);
     watched(connection, Some(timeout), function).await.map_err(|broken| match broken {
         Broken::Failed(failure) => Ended::Refused(Refused::Alone(failed(failure))),
         Broken::Lost(failure) => Ended::Lost(failed(failure)),

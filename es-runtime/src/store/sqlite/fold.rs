@@ -11,9 +11,10 @@ use super::lookup::distinct;
 use super::rows::{by_keys, read};
 use super::script::Script;
 use crate::event::{AnyEvent, Recorded, StreamId};
-use crate::projection::{FoldSession, ProjectionFailure, Projector};
-use crate::read_model::{ColumnError, RowChange, RowKey, TableRef, Value};
-use crate::store::{Batch, BatchError, PartitionId};
+use crate::projection::Projector;
+use crate::read_model::{RowChange, TableRef};
+use crate::store::sql::fold::{Folding, Fresh};
+use crate::store::{Batch, PartitionId};
 
 /// Folds a batch; gives what it changes. Events that a commit folded already are left out.
 pub(super) async fn fold(
@@ -22,69 +23,22 @@ pub(super) async fn fold(
     projector: &dyn Projector,
     events: &[Recorded<AnyEvent>],
 ) -> Result<(TableRef, Vec<RowChange>), Refused> {
-    let projection = projector.descriptor();
-    let Some(table) = projection.table else {
-        let cause = "the projection has no table".to_owned();
-        return Err(failed(0, ProjectionFailure::Failed { handler: "", cause }));
-    };
-    let table = TableRef { table, version: projection.version };
-    let (places, fresh) = not_folded(connection, id, events, projection.has_sync()).await?;
-    let place = |index: usize| places.get(index).copied().unwrap_or_default();
-    let mut session = projector.begin();
-    let keys = session.missing(&fresh);
+    let fresh = not_folded(connection, id, events, projector.descriptor().has_sync()).await?;
+    let mut folding = Folding::begin(projector, fresh)?;
+    let (table, keys) = (folding.table, folding.missing());
     let rows = by_keys(connection, table, &keys).await?;
-    let rows: Vec<_> = keys.into_iter().zip(rows).collect();
-    for (key, row) in &rows {
-        if let Err(error) = session.supply(key.clone(), row.clone()) {
-            let index = fresh.iter().position(|event| projector.sequence_keys(event).contains(key));
-            return Err(failed(place(index.unwrap_or_default()), error.into()));
-        }
-    }
-    for (index, event) in fresh.iter().enumerate() {
-        session.apply(event).map_err(|failure| failed(place(index), failure))?;
-    }
-    match session.changes() {
-        Ok(changes) => Ok((table, changes)),
-        Err(error) => Err(failed(place(culprit(projector, &rows, &fresh)), error.into())),
-    }
+    Ok((table, folding.finish(keys, rows)?))
 }
 
-fn failed(index: usize, failure: ProjectionFailure) -> Refused {
-    Refused::Alone(BatchError::Failed { index, failure })
-}
-
-/// Finds the first event after which a row cannot be stored.
-fn culprit(projector: &dyn Projector, rows: &[(RowKey, Option<Vec<Value>>)], events: &[Recorded<AnyEvent>]) -> usize {
-    let mut session = projector.begin();
-    let step = |session: &mut Box<dyn FoldSession>, event| -> Result<(), ProjectionFailure> {
-        session.apply(event)?;
-        session.changes()?;
-        Ok(())
-    };
-    let supplied: Result<(), ColumnError> =
-        rows.iter().try_for_each(|(key, row)| session.supply(key.clone(), row.clone()));
-    if supplied.is_err() {
-        return 0;
-    }
-    events.iter().position(|event| step(&mut session, event).is_err()).unwrap_or_default()
-}
-
-/// Leaves out what commits did themselves; gives the rest with its places.
+/// Leaves out what commits did themselves.
 pub(super) async fn not_folded(
     connection: &mut SqliteConnection,
     id: &PartitionId,
     events: &[Recorded<AnyEvent>],
     has_sync: bool,
-) -> Result<(Vec<usize>, Vec<Recorded<AnyEvent>>), DbError> {
+) -> Result<Fresh, DbError> {
     let marks = if has_sync { watermarks(connection, id, events).await? } else { FxHashMap::default() };
-    let is_fresh =
-        |event: &Recorded<AnyEvent>| marks.get(event.stream()).is_none_or(|mark| event.version().get() > *mark);
-    Ok(events
-        .iter()
-        .enumerate()
-        .filter(|(_, event)| is_fresh(event))
-        .map(|(place, event)| (place, event.clone()))
-        .unzip())
+    Ok(Fresh::of(events, &marks))
 }
 
 async fn watermarks(

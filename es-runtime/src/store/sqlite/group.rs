@@ -7,11 +7,12 @@ use super::append::Wrap;
 use super::error::{DbError, Fault, disconnected, fault, store_error};
 use super::lookup::look_up;
 use super::outcome::{SendError, send};
-use super::plan::{Fate, Plan, State};
-use super::sync::Syncs;
-use super::sync_connected::is_connected;
+use super::pending::Question;
+use super::sync;
 use super::writer::Writer;
 use crate::event::{GlobalPosition, Version};
+use crate::store::group::plan::{Fate, Plan, State};
+use crate::store::group::sync::{Syncs, is_connected};
 use crate::store::{AppendError, Committed, LedgerRecord, NewCommit, StoreError, TicketSender};
 
 /// A commit in line, and who waits for it.
@@ -170,7 +171,7 @@ impl Writer {
             let request = match &syncs {
                 Some(syncs) => {
                     crate::fail_point::reached("append.folded");
-                    self.texts.request_with(wrap, &plan, state, commits, |more| syncs.write(more, state))
+                    self.texts.request_with(wrap, &plan, state, commits, |more| sync::write(syncs, more, state))
                 }
                 None => self.texts.request(wrap, &plan, state, commits),
             };
@@ -250,9 +251,9 @@ pub(super) async fn read(
     let Some(mut syncs) = Syncs::of(commits) else {
         return Ok((look_up(connection, commits, begin, None).await?, None));
     };
-    let mut question = syncs.question();
+    let mut question = Question::new(syncs.asked());
     let state = look_up(connection, commits, begin, Some(&mut question)).await?;
-    syncs.load(connection, question, commits).await?;
+    sync::load(&mut syncs, connection, question, commits).await?;
     Ok((state, Some(syncs)))
 }
 

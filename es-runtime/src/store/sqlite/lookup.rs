@@ -12,10 +12,10 @@ use super::append::{json_rows, quote};
 use super::error::DbError;
 use super::ledger::{RECORD_COLUMNS, record_of_row};
 use super::pending::Question;
-use super::plan::{ClaimKey, Entry, Known, State, claim_key};
 use super::script::Script;
 use crate::event::StreamId;
 use crate::store::NewCommit;
+use crate::store::group::plan::{ClaimKey, Entry, Known, State, claim_key};
 
 /// Arguments: index `[tenant, category, key]`. Gives, for each stream that is there, its place in the index, its number and its version; all
 /// in one row, since each row is a hand-over between threads.

@@ -20,7 +20,6 @@
 
 mod append;
 mod batch;
-mod cache;
 mod checkpoints;
 mod connected;
 mod decimal;
@@ -40,7 +39,6 @@ mod outcome;
 mod page;
 mod pages;
 mod pending;
-mod plan;
 mod read;
 mod readers;
 mod registry;

@@ -8,9 +8,9 @@ use tokio::sync::MutexGuard;
 use super::append::Request;
 use super::error::{Fault, fault};
 use super::group::Failed;
-use super::plan::Plan;
 use super::writer::Writer;
 use crate::event::EventId;
+use crate::store::group::plan::Plan;
 use crate::store::{AppendError, NewCommit};
 
 /// Why a request failed, and whether it had come as far as the commit.

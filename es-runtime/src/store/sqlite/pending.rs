@@ -14,40 +14,7 @@ use super::error::{DbError, damaged};
 use super::registry::number;
 use super::script::Script;
 use crate::event::{AnyEvent, EventId, EventName, GlobalPosition, Metadata, Recorded, StreamId, Version};
-
-/// How many events of a stream are looked through at most for those that are pending.
-pub(super) const WALK: i64 = 10_000;
-
-/// A projection, by name and version, and the streams that are asked for.
-pub(super) struct Asked {
-    pub(super) name: &'static str,
-    pub(super) version: u32,
-    pub(super) streams: Vec<StreamId>,
-}
-
-/// What is known of one projection.
-#[derive(Debug, Default)]
-pub(super) struct Standing {
-    /// Whether this version serves.
-    pub(super) active: bool,
-    /// The checkpoints of its partitions, in their order.
-    pub(super) checkpoints: Vec<u64>,
-    /// Whether it has letters at all.
-    pub(super) has_letters: bool,
-    /// Per stream that was asked for.
-    pub(super) streams: Vec<OfStream>,
-}
-
-/// What is known of one stream.
-#[derive(Clone, Debug, Default)]
-pub(super) struct OfStream {
-    /// The events behind the stream's watermark and every checkpoint, in their order.
-    pub(super) pending: Vec<Recorded<AnyEvent>>,
-    /// Whether there may be more than were looked through.
-    pub(super) cut: bool,
-    /// Whether an event of the stream is put aside.
-    pub(super) parked: bool,
-}
+use crate::store::group::sync::{Asked, OfStream, Standing, WALK};
 
 /// Arguments: index `[name, version]`, three times.
 const VERSIONS: [&str; 3] = [

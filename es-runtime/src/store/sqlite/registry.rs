@@ -1,6 +1,5 @@
 //! Which projections there are, and which of their versions serves.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use chrono::Utc;
@@ -13,12 +12,11 @@ use super::error::{DbError, damaged};
 use super::job::End;
 use super::rows::read;
 use super::script::Script;
-use super::table::{quoted, stored_name, view_sql};
+use super::table::{quoted, view_sql};
 use crate::projection::{ConnectedProjector, ProjectionDescriptor, ProjectionStyle};
 use crate::read_model::TableRef;
+use crate::store::sql::known::{self, Known, Registered, stored_name, table_of};
 use crate::store::{ProjectionRegistry, ProjectionVersion, RegisterError, StoreError, VersionState};
-
-type Registered = Result<(), RegisterError>;
 
 impl ProjectionRegistry for SqliteStore {
     async fn register(
@@ -31,7 +29,7 @@ impl ProjectionRegistry for SqliteStore {
         let known = known(reader.connection()?, projection.name).await;
         let known = self.answer(reader, known, "reading projections")?;
         if let Some(known) = known.iter().find(|known| known.version == projection.version) {
-            return compare(known, projection);
+            return known.compare(projection);
         }
         self.work("registering a projection", move |connection| {
             Box::pin(async move { register(connection, projection, reset).await })
@@ -65,41 +63,16 @@ impl ProjectionRegistry for SqliteStore {
     }
 }
 
-/// A version as it is stored.
-#[derive(Debug)]
-pub(super) struct Known {
-    pub(super) name: String,
-    pub(super) version: u32,
-    pub(super) state: VersionState,
-    pub(super) table: String,
-    pub(super) shape: String,
-    pub(super) partitions: u32,
-}
-
-/// What [`Known::of_row`] wants to see in a row.
+/// What [`of_row`] wants to see in a row.
 const KNOWN: &str = "SELECT name, version, state, table_name, table_shape, partitions FROM projections";
 
-impl Known {
-    fn of_row(row: &SqliteRow) -> Result<Self, DbError> {
-        let name: String = row.try_get(0)?;
-        let state: &str = row.try_get(2)?;
-        let state = match state {
-            "building" => VersionState::Building,
-            "active" => VersionState::Active,
-            "retired" => VersionState::Retired,
-            other => {
-                return Err(damaged(format!("table projections, `{name}`"), format!("`{other}` is no state")).into());
-            }
-        };
-        let (table, shape) = (row.try_get(3)?, row.try_get(4)?);
-        let (version, partitions) = (number(row, 1, "projections")?, number(row, 5, "projections")?);
-        Ok(Self { name, version, state, table, shape, partitions })
-    }
-
-    fn into_version(self) -> ProjectionVersion {
-        let Self { name, version, state, shape, partitions, .. } = self;
-        ProjectionVersion { name, version, table: shape, partitions, state }
-    }
+fn of_row(row: &SqliteRow) -> Result<Known, DbError> {
+    let name: String = row.try_get(0)?;
+    let state = known::state(row.try_get(2)?);
+    let state = state.map_err(|reason| damaged(format!("table projections, `{name}`"), reason))?;
+    let (table, shape) = (row.try_get(3)?, row.try_get(4)?);
+    let (version, partitions) = (number(row, 1, "projections")?, number(row, 5, "projections")?);
+    Ok(Known { name, version, state, table, shape, partitions })
 }
 
 /// Reads a number that is stored as SQLite's only integer type.
@@ -112,67 +85,17 @@ pub(super) fn number<N: TryFrom<i64>>(row: &SqliteRow, column: usize, table: &st
 async fn every(connection: &mut SqliteConnection) -> Result<Vec<Known>, DbError> {
     let sql = selecting(" ORDER BY name, version");
     let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await?;
-    rows.iter().map(Known::of_row).collect()
+    rows.iter().map(of_row).collect()
 }
 
 pub(super) async fn known(connection: &mut SqliteConnection, name: &str) -> Result<Vec<Known>, DbError> {
     let sql = selecting(" WHERE name = ? ORDER BY version");
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(name).fetch_all(connection).await?;
-    rows.iter().map(Known::of_row).collect()
+    rows.iter().map(of_row).collect()
 }
 
 fn selecting(rest: &str) -> String {
     format!("{KNOWN}{rest}")
-}
-
-/// Compares a version with the one that is stored.
-fn compare(known: &Known, projection: &'static ProjectionDescriptor) -> Registered {
-    let (projection_name, version) = (projection.name.to_owned(), projection.version);
-    let (table, shape) = table_of(projection);
-    if (known.table.as_str(), known.shape.as_str()) != (table, shape.as_str()) {
-        let stored = described(&known.table, &known.shape);
-        let difference = difference(&stored, &described(table, &shape));
-        return Err(RegisterError::TableChanged { projection: projection_name, version, difference });
-    }
-    if known.partitions != projection.partitions {
-        let (stored, declared) = (known.partitions, projection.partitions);
-        return Err(RegisterError::PartitionsChanged { projection: projection_name, version, stored, declared });
-    }
-    Ok(())
-}
-
-fn table_of(projection: &'static ProjectionDescriptor) -> (&'static str, String) {
-    projection.table.map_or(("", String::new()), |table| (table.name, table.describe()))
-}
-
-fn described(table: &str, shape: &str) -> Vec<String> {
-    let table = (!table.is_empty()).then(|| format!("table {table}"));
-    table.into_iter().chain(shape.lines().map(str::to_owned)).collect()
-}
-
-/// Says what differs, a line each, in the order of the longest common run of lines.
-fn difference(stored: &[String], program: &[String]) -> String {
-    // The table of the longest common sub-sequence, from the ends. Tables have few columns.
-    let mut common = vec![vec![0_usize; program.len() + 1]; stored.len() + 1];
-    for (i, one) in stored.iter().enumerate().rev() {
-        for (j, other) in program.iter().enumerate().rev() {
-            common[i][j] = if one == other { common[i + 1][j + 1] + 1 } else { common[i + 1][j].max(common[i][j + 1]) };
-        }
-    }
-    let (mut i, mut j, mut text) = (0, 0, String::new());
-    while i < stored.len() || j < program.len() {
-        // Writing to a `String` cannot fail.
-        if i < stored.len() && j < program.len() && stored[i] == program[j] {
-            (i, j) = (i + 1, j + 1);
-        } else if j == program.len() || (i < stored.len() && common[i + 1][j] >= common[i][j + 1]) {
-            let _ = writeln!(text, "- {}", stored[i]);
-            i += 1;
-        } else {
-            let _ = writeln!(text, "+ {}", program[j]);
-            j += 1;
-        }
-    }
-    text
 }
 
 /// Under the write lock, so that of several processes one makes the version known.
@@ -182,13 +105,8 @@ async fn register(
     reset: Option<Arc<dyn ConnectedProjector>>,
 ) -> Result<End<Registered>, DbError> {
     let known = known(connection, projection.name).await?;
-    if let Some(known) = known.iter().find(|known| known.version == projection.version) {
-        return Ok(End::RollBack(compare(known, projection)));
-    }
-    let active = known.iter().find(|known| known.state == VersionState::Active);
-    if let Some(active) = active.filter(|active| active.version > projection.version) {
-        let (name, version, active) = (projection.name.to_owned(), projection.version, active.version);
-        return Ok(End::RollBack(Err(RegisterError::Dropped { projection: name, version, active })));
+    if let Some(decided) = known::decided(&known, projection) {
+        return Ok(End::RollBack(decided));
     }
     if let Some(foreign) = foreign(connection, projection, &known).await? {
         let refused = RegisterError::TableExists { projection: projection.name.to_owned(), table: foreign };
@@ -253,14 +171,8 @@ async fn make(connection: &mut SqliteConnection, projection: &'static Projection
 /// Makes a version that is being built the active one: the view follows.
 pub(super) async fn activate(connection: &mut SqliteConnection, name: &str, version: u32) -> Result<bool, DbError> {
     let known = known(connection, name).await?;
-    let Some(built) = known.iter().find(|known| known.version == version && known.state == VersionState::Building)
-    else {
-        return Ok(false);
-    };
-    let active = known.iter().find(|known| known.state == VersionState::Active);
-    if active.is_some_and(|active| active.version > version) {
-        return Ok(false);
-    }
+    let Some(built) = known::may_serve(&known, version) else { return Ok(false) };
+    let active = known::active(&known);
     let mut script = Script::default();
     script.add(
         "UPDATE projections SET state = CASE WHEN version = ? THEN 'active' ELSE 'retired' END \
@@ -346,7 +258,7 @@ async fn living(connection: &mut SqliteConnection, name: &str) -> Result<Vec<u32
 
 async fn drop_retired(connection: &mut SqliteConnection, name: &str) -> Result<End<u64>, DbError> {
     let known = known(connection, name).await?;
-    let active = known.iter().find(|known| known.state == VersionState::Active).map_or(0, |active| active.version);
+    let active = known::active(&known).map_or(0, |active| active.version);
     let living = living(connection, name).await?;
     let is_retired = |known: &Known| known.version < active && !living.contains(&known.version);
     let retired: Vec<_> = known.into_iter().filter(is_retired).collect();

@@ -6,6 +6,7 @@ use super::script::Script;
 use super::table::{compared, quoted};
 use super::value::{self, bind};
 use crate::read_model::{Filter, Order, Selection, TableRef, Test, Value};
+use crate::store::sql::prefix::behind;
 
 /// A statement in the making: its text, and its arguments in their order.
 struct Query<'a> {
@@ -163,34 +164,5 @@ impl Query<'_> {
                 self.push(format_args!(" OR {column} IS NULL)"));
             }
         }
-    }
-}
-
-/// Gives the first text behind all that begin with this one; `None` where there is none.
-fn behind(prefix: &str) -> Option<String> {
-    let mut text = prefix.to_owned();
-    while let Some(last) = text.pop() {
-        // The next character; the surrogates are none.
-        let next = if last == '\u{d7ff}' { Some('\u{e000}') } else { char::from_u32(u32::from(last) + 1) };
-        if let Some(next) = next {
-            text.push(next);
-            return Some(text);
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::behind;
-
-    #[test]
-    fn the_text_behind_a_prefix_is_the_next_in_order() {
-        assert_eq!(behind("ab").as_deref(), Some("ac"));
-        assert_eq!(behind("a\u{10ffff}").as_deref(), Some("b"));
-        assert_eq!(behind("\u{d7ff}").as_deref(), Some("\u{e000}"));
-        assert_eq!(behind("").as_deref(), None);
-        assert_eq!(behind("\u{10ffff}").as_deref(), None);
-        assert_eq!(behind("\u{7f}").as_deref(), Some("\u{80}"));
     }
 }

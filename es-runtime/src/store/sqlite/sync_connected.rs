@@ -11,22 +11,13 @@ use super::connected::{Broken, run_function};
 use super::error::{DbError, Fault, fault};
 use super::group::{Done, Failed, read};
 use super::outcome::{SendError, send};
-use super::plan::{Fate, Plan, State};
-use super::sync::Syncs;
+use super::sync;
 use super::writer::Writer;
 use crate::event::{AnyEvent, Recorded};
-use crate::projection::{ConnectedProjector, HandlerMode, ProjectionFailure};
+use crate::projection::{ConnectedProjector, HandlerMode};
+use crate::store::group::plan::{Fate, Plan, State};
+use crate::store::group::sync::{Syncs, refused};
 use crate::store::{AppendError, NewCommit};
-
-/// Tells whether a commit concerns a synchronous projection whose functions take the connection.
-pub(super) fn is_connected(commit: &NewCommit) -> bool {
-    commit.projections.as_ref().is_some_and(|projections| {
-        projections.connected.iter().any(|projector| {
-            let takes = |event: &str| projector.descriptor().takes_in_append(commit.stream.category(), event);
-            commit.events.iter().any(|event| takes(&event.name))
-        })
-    })
-}
 
 /// A commit that is written and not committed.
 struct Written {
@@ -130,7 +121,7 @@ async fn inside(connection: &mut SqliteConnection, texts: &mut Texts, commit: &N
     if !plan.writes.is_empty() {
         let more = |script: &mut super::script::Script| {
             if let Some(syncs) = &syncs {
-                syncs.write(script, &state);
+                sync::write(syncs, script, &state);
             }
         };
         let request = texts.request_with(Wrap::Open, &plan, &state, &[commit], more);
@@ -163,11 +154,4 @@ async fn run(
         }
     }
     Ok(())
-}
-
-pub(super) fn refused(projection: &'static str, failure: ProjectionFailure) -> AppendError {
-    match failure {
-        ProjectionFailure::TimedOut { after, .. } => AppendError::ProjectionTimedOut { projection, after },
-        cause => AppendError::ProjectionFailed { projection, cause },
-    }
 }

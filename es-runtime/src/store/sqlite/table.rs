@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::SqliteStore;
 use super::decimal::COLLATION;
 use crate::read_model::{ColumnDescriptor, ColumnType, TableDescriptor, TableRef};
+use crate::store::sql::known::stored_name;
 
 impl SqliteStore {
     /// Gives the SQL that makes the table of a read model for one version of its projection, with its indexes: for those who want to
@@ -87,9 +88,4 @@ pub(super) fn view_sql(table: &str, shape: &str, version: u32) -> String {
     let columns = shape.lines().filter_map(|line| line.split_once(": ")).map(|(name, _)| quoted(name));
     let columns = std::iter::once("es_tenant".to_owned()).chain(columns).collect::<Vec<_>>().join(", ");
     format!("CREATE VIEW {} AS SELECT {columns} FROM {}", quoted(table), quoted(&stored_name(table, version)))
-}
-
-/// As [`TableRef::stored_name`], for a table that this program need not know.
-pub(super) fn stored_name(table: &str, version: u32) -> String {
-    format!("{table}_v{version}")
 }

@@ -10,7 +10,6 @@ use tokio::time::Instant;
 
 use super::append::Texts;
 use super::batch::PendingBatch;
-use super::cache::StreamCache;
 use super::error::disconnected;
 use super::group::Pending;
 use super::job::Job;
@@ -19,6 +18,7 @@ use super::options::{GroupLimits, SqliteOptions};
 use super::readers::SharedConnection;
 use super::{identity, ledger};
 use crate::event::GlobalPosition;
+use crate::store::group::cache::StreamCache;
 use crate::store::{ExternalId, NewCommit, StoreError};
 
 /// How many batches of projections share one transaction at most: commits wait meanwhile.

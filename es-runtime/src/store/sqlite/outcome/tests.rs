@@ -7,10 +7,10 @@ use tokio::sync::{mpsc, watch};
 use super::*;
 use crate::event::{Metadata, StreamId};
 use crate::store::StoreError;
+use crate::store::group::plan::State;
 use crate::store::sqlite::SqliteOptions;
 use crate::store::sqlite::append::{Texts, Wrap};
 use crate::store::sqlite::open::Place;
-use crate::store::sqlite::plan::State;
 use crate::store::{DecisionChain, LedgerEntry, NewEvent};
 
 fn commit(key: &str, expected: u64, events: usize, ledger: Option<&str>) -> NewCommit {

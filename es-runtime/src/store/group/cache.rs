@@ -10,7 +10,7 @@ use crate::store::NewCommit;
 /// Numbers and versions of streams as this writer last saw them. Other processes may have written since: then a unique
 /// constraint refuses what is written on trust, and the group takes the careful path.
 #[derive(Debug)]
-pub(super) struct StreamCache {
+pub(in crate::store) struct StreamCache {
     streams: Cache<StreamId, Known>,
     /// The greatest number given to a stream, where it is known.
     last_stream: Option<i64>,
@@ -25,12 +25,25 @@ pub(super) struct StreamCache {
 const CAREFUL_AT_MOST: u32 = 64;
 
 impl StreamCache {
-    pub(super) fn new(streams: usize, sole_owner: bool) -> Self {
+    pub(in crate::store) fn new(streams: usize, sole_owner: bool) -> Self {
         Self { streams: Cache::new(streams), last_stream: None, sole_owner, careful: 0, next_careful: 1 }
     }
 
+    /// Says behind which number new streams are numbered: for a store whose writers take numbers in blocks.
+    #[cfg(feature = "postgres")]
+    pub(in crate::store) const fn number_behind(&mut self, last: i64) {
+        self.last_stream = Some(last);
+    }
+
+    /// Forgets everything: another server may have taken the place of the one that it is known of.
+    #[cfg(feature = "postgres")]
+    pub(in crate::store) fn forget(&mut self) {
+        self.streams.clear();
+        self.last_stream = None;
+    }
+
     /// Remembers what a finished group left behind.
-    pub(super) fn learn(&mut self, state: &State, commits: &[&NewCommit]) {
+    pub(in crate::store) fn learn(&mut self, state: &State, commits: &[&NewCommit]) {
         self.last_stream = Some(state.last_stream);
         for commit in commits {
             if let Some(known) = state.streams.get(&commit.stream) {
@@ -40,12 +53,12 @@ impl StreamCache {
     }
 
     /// Takes note that a group went through on trust.
-    pub(super) const fn confirm(&mut self) {
+    pub(in crate::store) const fn confirm(&mut self) {
         self.next_careful = 1;
     }
 
     /// Forgets what a group was wrong about that was refused on trust.
-    pub(super) fn doubt(&mut self, commits: &[&NewCommit]) {
+    pub(in crate::store) fn doubt(&mut self, commits: &[&NewCommit]) {
         self.careful = self.next_careful;
         self.next_careful = CAREFUL_AT_MOST.min(self.next_careful * 2);
         self.last_stream = None;
@@ -58,7 +71,7 @@ impl StreamCache {
     ///
     /// On trust goes only what constraints can refute: a version in a stream, a new stream, a new key of the ledger or of a
     /// set of claims. So every refusal, every confirmation and every key touched twice asks the database.
-    pub(super) fn trusted_state(&mut self, commits: &[&NewCommit]) -> Option<State> {
+    pub(in crate::store) fn trusted_state(&mut self, commits: &[&NewCommit]) -> Option<State> {
         // What they fold has to be read under the write lock.
         if commits.iter().any(|commit| commit.projections.is_some()) {
             return None;

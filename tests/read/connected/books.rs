@@ -1,14 +1,14 @@
-//! Projections and queries that take the connection of their store.
+// The programs of `mod.rs`, which names `Connection`, `Store` and what the database says. Included: the types are as concrete as those of
+// a program. The SQL is understood by both.
 
 use std::time::Duration;
 
 use es_runtime::error::{DispatchError, QueryError};
 use es_runtime::prelude::*;
-use sqlx::SqliteConnection;
 
-use super::child::account;
-use super::domain::{Account, Core, Deposit, Deposited, Open, Opened, POISON, SLOW, Withdraw, Withdrawn};
-use super::random::Random;
+use crate::read::child::account;
+use crate::read::domain::{Account, Core, Deposit, Deposited, Open, Opened, POISON, SLOW, Withdraw, Withdrawn};
+use crate::read::random::Random;
 
 /// Every event once, in SQL: no key that would hide a double.
 #[derive(Default)]
@@ -17,12 +17,12 @@ pub struct Journal;
 #[projection(name = "journal", version = 1)]
 impl Journal {
     #[async_projection]
-    async fn opened(&self, db: &mut SqliteConnection, event: &Recorded<Opened>) -> Result<(), sqlx::Error> {
+    async fn opened(&self, db: &mut Connection, event: &Recorded<Opened>) -> Result<(), sqlx::Error> {
         book(db, event.position().get(), &event.id_of::<Account>(), 0).await
     }
 
     #[async_projection]
-    async fn deposited(&self, db: &mut SqliteConnection, events: &[Recorded<Deposited>]) -> Result<(), sqlx::Error> {
+    async fn deposited(&self, db: &mut Connection, events: &[Recorded<Deposited>]) -> Result<(), sqlx::Error> {
         for event in events {
             book(db, event.position().get(), &event.id_of::<Account>(), event.cents).await?;
         }
@@ -30,17 +30,16 @@ impl Journal {
     }
 
     #[reset]
-    async fn reset(&self, db: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        let table =
-            "DROP TABLE IF EXISTS journal; CREATE TABLE journal (position INTEGER, account TEXT, cents INTEGER)";
+    async fn reset(&self, db: &mut Connection) -> Result<(), sqlx::Error> {
+        let table = "DROP TABLE IF EXISTS journal; CREATE TABLE journal (position BIGINT, account TEXT, cents BIGINT)";
         sqlx::raw_sql(table).execute(db).await?;
         Ok(())
     }
 }
 
-async fn book(db: &mut SqliteConnection, position: u64, account: &Uuid, cents: i64) -> Result<(), sqlx::Error> {
+async fn book(db: &mut Connection, position: u64, account: &Uuid, cents: i64) -> Result<(), sqlx::Error> {
     let position = i64::try_from(position).unwrap();
-    let insert = sqlx::query("INSERT INTO journal VALUES (?, ?, ?)").bind(position).bind(account.to_string());
+    let insert = sqlx::query("INSERT INTO journal VALUES ($1, $2, $3)").bind(position).bind(account.to_string());
     insert.bind(cents).execute(db).await?;
     Ok(())
 }
@@ -52,12 +51,12 @@ pub struct Cover;
 #[projection(name = "cover", version = 1)]
 impl Cover {
     #[sync_projection(priority = 2, timeout = "1s")]
-    async fn deposited(&self, db: &mut SqliteConnection, event: &Recorded<Deposited>) -> Result<(), sqlx::Error> {
+    async fn deposited(&self, db: &mut Connection, event: &Recorded<Deposited>) -> Result<(), sqlx::Error> {
         change(db, &event.id_of::<Account>(), event.cents).await
     }
 
     #[sync_projection(priority = 1, timeout = "100ms")]
-    async fn withdrawn(&self, db: &mut SqliteConnection, event: &Recorded<Withdrawn>) -> Result<(), sqlx::Error> {
+    async fn withdrawn(&self, db: &mut Connection, event: &Recorded<Withdrawn>) -> Result<(), sqlx::Error> {
         assert!(event.cents != POISON, "poison");
         change(db, &event.id_of::<Account>(), -event.cents).await?;
         if event.cents == SLOW {
@@ -67,19 +66,19 @@ impl Cover {
     }
 
     #[reset]
-    async fn reset(&self, db: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    async fn reset(&self, db: &mut Connection) -> Result<(), sqlx::Error> {
         let table = "DROP TABLE IF EXISTS cover; \
-            CREATE TABLE cover (account TEXT PRIMARY KEY, cents INTEGER CHECK (cents >= 0))";
+            CREATE TABLE cover (account TEXT PRIMARY KEY, cents BIGINT CHECK (cents >= 0))";
         sqlx::raw_sql(table).execute(db).await?;
         Ok(())
     }
 }
 
-async fn change(db: &mut SqliteConnection, account: &Uuid, cents: i64) -> Result<(), sqlx::Error> {
+async fn change(db: &mut Connection, account: &Uuid, cents: i64) -> Result<(), sqlx::Error> {
     // The row first: a constraint looks at what is to be inserted, too.
     let account = account.to_string();
-    sqlx::query("INSERT INTO cover VALUES (?, 0) ON CONFLICT DO NOTHING").bind(&account).execute(&mut *db).await?;
-    sqlx::query("UPDATE cover SET cents = cents + ? WHERE account = ?").bind(cents).bind(account).execute(db).await?;
+    sqlx::query("INSERT INTO cover VALUES ($1, 0) ON CONFLICT DO NOTHING").bind(&account).execute(&mut *db).await?;
+    sqlx::query("UPDATE cover SET cents = cents + $1 WHERE account = $2").bind(cents).bind(account).execute(db).await?;
     Ok(())
 }
 
@@ -87,8 +86,8 @@ async fn change(db: &mut SqliteConnection, account: &Uuid, cents: i64) -> Result
 pub struct JournalTotals {}
 
 #[query_handler]
-pub async fn journal_totals(_: JournalTotals, db: &mut SqliteConnection) -> Result<(i64, i64), sqlx::Error> {
-    sqlx::query_as("SELECT count(*), coalesce(sum(cents), 0) FROM journal").fetch_one(db).await
+pub async fn journal_totals(_: JournalTotals, db: &mut Connection) -> Result<(i64, i64), sqlx::Error> {
+    sqlx::query_as("SELECT count(*), CAST(coalesce(sum(cents), 0) AS BIGINT) FROM journal").fetch_one(db).await
 }
 
 #[query(output = i64)]
@@ -97,8 +96,8 @@ pub struct CoverOf {
 }
 
 #[query_handler]
-pub async fn cover_of(query: CoverOf, db: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
-    let cents = sqlx::query_scalar("SELECT cents FROM cover WHERE account = ?").bind(query.account.to_string());
+pub async fn cover_of(query: CoverOf, db: &mut Connection) -> Result<i64, sqlx::Error> {
+    let cents = sqlx::query_scalar("SELECT cents FROM cover WHERE account = $1").bind(query.account.to_string());
     Ok(cents.fetch_optional(db).await?.unwrap_or(0))
 }
 
@@ -107,7 +106,7 @@ pub async fn cover_of(query: CoverOf, db: &mut SqliteConnection) -> Result<i64, 
 pub struct Meddle {}
 
 #[query_handler]
-pub async fn meddle(_: Meddle, db: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+pub async fn meddle(_: Meddle, db: &mut Connection) -> Result<(), sqlx::Error> {
     sqlx::query("DELETE FROM journal").execute(db).await.map(drop)
 }
 
@@ -118,41 +117,18 @@ domain! {
     projections: [Journal, Cover]
 }
 
-async fn books(store: SqliteStore) -> App<Books, SqliteStore> {
+async fn books(store: Store) -> App<Books, Store> {
     App::builder(store).build().await.unwrap()
 }
 
-/// Makes one test of each named function, on a file and in memory.
-macro_rules! on_sqlite {
-    ($($test:ident,)+) => {
-        mod in_file {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $test() {
-                    let folder = tempfile::tempdir().unwrap();
-                    super::$test(es_runtime::prelude::SqliteStore::open(folder.path().join("es.db")).await.unwrap()).await;
-                }
-            )+
-        }
-        mod in_memory {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $test() {
-                    super::$test(es_runtime::prelude::SqliteStore::in_memory().await.unwrap()).await;
-                }
-            )+
-        }
-    };
-}
-
-on_sqlite! {
+on_every_place! {
     every_event_reaches_the_connection_once_through_restarts_and_a_rebuild,
     a_constraint_of_the_users_table_fails_the_command_alone,
     a_statement_that_takes_too_long_fails_the_command_and_nothing_is_left,
     a_query_reads_what_its_commands_did_and_cannot_write,
 }
 
-async fn every_event_reaches_the_connection_once_through_restarts_and_a_rebuild(store: SqliteStore) {
+async fn every_event_reaches_the_connection_once_through_restarts_and_a_rebuild(store: Store) {
     let mut random = Random::new(5);
     let (mut events, mut total) = (0, 0);
     for round in 0..6 {
@@ -181,7 +157,7 @@ async fn every_event_reaches_the_connection_once_through_restarts_and_a_rebuild(
     assert_eq!(app.query(JournalTotals {}).await.unwrap(), (events, total));
 }
 
-async fn a_constraint_of_the_users_table_fails_the_command_alone(store: SqliteStore) {
+async fn a_constraint_of_the_users_table_fails_the_command_alone(store: Store) {
     let app = books(store).await;
     let account = Uuid::now_v7();
     app.dispatch(Open { account, owner: "ann".into(), branch: 0 }).await.unwrap();
@@ -190,7 +166,7 @@ async fn a_constraint_of_the_users_table_fails_the_command_alone(store: SqliteSt
     let answers = futures_util::future::join_all([2, 9, POISON, 3].map(withdraw)).await;
     assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, false, true]);
     let causes: Vec<_> = answers.into_iter().filter_map(Result::err).collect();
-    for (cause, text) in causes.iter().zip(["CHECK constraint failed", "panicked: poison"]) {
+    for (cause, text) in causes.iter().zip([CHECK_FAILED, "panicked: poison"]) {
         let DispatchError::SyncProjectionFailed { projection: "cover", cause } = cause else { panic!("{cause}") };
         assert!(cause.to_string().contains(text), "{cause}");
     }
@@ -198,7 +174,7 @@ async fn a_constraint_of_the_users_table_fails_the_command_alone(store: SqliteSt
     assert_eq!(app.load::<Account>(account).await.unwrap().version(), 4);
 }
 
-async fn a_statement_that_takes_too_long_fails_the_command_and_nothing_is_left(store: SqliteStore) {
+async fn a_statement_that_takes_too_long_fails_the_command_and_nothing_is_left(store: Store) {
     let app = books(store).await;
     let account = Uuid::now_v7();
     app.dispatch(Open { account, owner: "ann".into(), branch: 0 }).await.unwrap();
@@ -212,12 +188,12 @@ async fn a_statement_that_takes_too_long_fails_the_command_and_nothing_is_left(s
     assert_eq!(app.load::<Account>(account).await.unwrap().version(), 3);
 }
 
-async fn a_query_reads_what_its_commands_did_and_cannot_write(store: SqliteStore) {
+async fn a_query_reads_what_its_commands_did_and_cannot_write(store: Store) {
     let app = books(store).await;
     let account = Uuid::now_v7();
     app.dispatch(Open { account, owner: "ann".into(), branch: 0 }).await.unwrap();
     app.caught_up().await.unwrap();
     let error = app.query(Meddle {}).await.unwrap_err();
-    assert!(matches!(&error, QueryError::Domain(error) if error.to_string().contains("readonly")), "{error}");
+    assert!(matches!(&error, QueryError::Domain(error) if error.to_string().contains(READ_ONLY)), "{error}");
     assert_eq!(app.query(JournalTotals {}).await.unwrap(), (1, 0));
 }

@@ -7,42 +7,42 @@
 use rustc_hash::FxHashMap;
 
 use crate::event::{Claim, ClaimKind, StreamId, Version};
-use crate::store::{AppendError, LedgerRecord, NewCommit};
+use crate::store::{AppendError, DecisionChain, LedgerRecord, NewCommit};
 
 /// A stream's number and its version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Known {
-    pub(super) number: i64,
-    pub(super) version: u64,
+pub(in crate::store) struct Known {
+    pub(in crate::store) number: i64,
+    pub(in crate::store) version: u64,
 }
 
 /// A unique key: tenant, set, key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct ClaimKey {
-    pub(super) tenant: String,
-    pub(super) set: String,
-    pub(super) key: String,
+pub(in crate::store) struct ClaimKey {
+    pub(in crate::store) tenant: String,
+    pub(in crate::store) set: String,
+    pub(in crate::store) key: String,
 }
 
 /// A key of the ledger: tenant, key.
-pub(super) type LedgerKey = (String, String);
+pub(in crate::store) type LedgerKey = (String, String);
 
 /// What is known of the database, and what the commits decided so far make of it.
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(in crate::store) struct State {
     /// The streams that are there.
-    pub(super) streams: FxHashMap<StreamId, Known>,
+    pub(in crate::store) streams: FxHashMap<StreamId, Known>,
     /// The greatest number given to a stream.
-    pub(super) last_stream: i64,
+    pub(in crate::store) last_stream: i64,
     /// The keys that are taken, and by which stream.
-    pub(super) claims: FxHashMap<ClaimKey, i64>,
+    pub(in crate::store) claims: FxHashMap<ClaimKey, i64>,
     /// The ledger's entries.
-    pub(super) ledger: FxHashMap<LedgerKey, Entry>,
+    pub(in crate::store) ledger: FxHashMap<LedgerKey, Entry>,
 }
 
 /// An entry of the ledger.
 #[derive(Debug)]
-pub(super) enum Entry {
+pub(in crate::store) enum Entry {
     /// It was there before.
     Stored(Box<LedgerRecord>),
     /// A commit of this group makes it: its place in the group.
@@ -51,7 +51,7 @@ pub(super) enum Entry {
 
 /// What becomes of one commit once the group is durable.
 #[derive(Debug)]
-pub(super) enum Fate {
+pub(in crate::store) enum Fate {
     /// It is part of the group.
     Stored {
         /// The stream's version after it.
@@ -67,51 +67,53 @@ pub(super) enum Fate {
 
 /// An event to be written: which of the group's commits, which of its events, and where it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct EventRow {
-    pub(super) commit: usize,
-    pub(super) event: usize,
-    pub(super) stream: i64,
-    pub(super) version: u64,
+pub(in crate::store) struct EventRow {
+    pub(in crate::store) commit: usize,
+    pub(in crate::store) event: usize,
+    pub(in crate::store) stream: i64,
+    pub(in crate::store) version: u64,
 }
 
 /// An entry of the ledger to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct LedgerRow {
-    pub(super) commit: usize,
-    pub(super) stream: i64,
-    pub(super) version: u64,
+pub(in crate::store) struct LedgerRow {
+    pub(in crate::store) commit: usize,
+    pub(in crate::store) stream: i64,
+    pub(in crate::store) version: u64,
     /// Which of the group's events is the commit's last.
-    pub(super) last_event: Option<usize>,
+    pub(in crate::store) last_event: Option<usize>,
 }
 
 /// What the group writes.
 #[derive(Debug, Default)]
-pub(super) struct Writes {
-    pub(super) streams: Vec<(i64, StreamId)>,
-    pub(super) events: Vec<EventRow>,
-    pub(super) ledger: Vec<LedgerRow>,
+pub(in crate::store) struct Writes {
+    pub(in crate::store) streams: Vec<(i64, StreamId)>,
+    pub(in crate::store) events: Vec<EventRow>,
+    pub(in crate::store) ledger: Vec<LedgerRow>,
     /// Keys the group touched, each with the stream that held it before.
     touched: FxHashMap<ClaimKey, Option<i64>>,
     /// Per stream, the newest commit of the group that brings a snapshot, and its version.
-    pub(super) snapshots: FxHashMap<i64, (usize, u64)>,
+    pub(in crate::store) snapshots: FxHashMap<i64, (usize, u64)>,
 }
 
 impl Writes {
     /// Tells whether there is nothing to write.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::store) fn is_empty(&self) -> bool {
         self.streams.is_empty() && self.events.is_empty() && self.ledger.is_empty()
     }
 }
 
 /// The plan of a group.
 #[derive(Debug, Default)]
-pub(super) struct Plan {
-    pub(super) fates: Vec<Fate>,
-    pub(super) writes: Writes,
+pub(in crate::store) struct Plan {
+    pub(in crate::store) fates: Vec<Fate>,
+    pub(in crate::store) writes: Writes,
+    /// The chains of the commits that fail.
+    broken: Vec<DecisionChain>,
 }
 
 /// Has a say in whether a commit is stored: the synchronous projections.
-pub(super) trait Gate {
+pub(in crate::store) trait Gate {
     /// Folds a commit that fits. `known` is its stream before it, `events` how many events of the group stand before its own.
     fn admit(&mut self, commit: &NewCommit, known: Known, events: usize) -> Result<(), AppendError>;
     /// Takes the last commit that was admitted back.
@@ -121,7 +123,7 @@ pub(super) trait Gate {
 }
 
 /// Lets everything through: where no synchronous projection is concerned.
-pub(super) struct Open;
+pub(in crate::store) struct Open;
 
 impl Gate for Open {
     fn admit(&mut self, _: &NewCommit, _: Known, _: usize) -> Result<(), AppendError> {
@@ -133,12 +135,23 @@ impl Gate for Open {
 
 impl Plan {
     /// Decides every commit of the group. Breaks the chain of each that fails, before it decides the next.
-    pub(super) fn decide<'a>(state: &mut State, commits: impl IntoIterator<Item = &'a NewCommit>) -> Self {
+    pub(in crate::store) fn decide<'a>(state: &mut State, commits: impl IntoIterator<Item = &'a NewCommit>) -> Self {
         Self::decide_at(&mut Open, state, commits)
     }
 
     /// As [`decide`](Self::decide), behind a gate.
-    pub(super) fn decide_at<'a>(
+    pub(in crate::store) fn decide_at<'a>(
+        gate: &mut impl Gate,
+        state: &mut State,
+        commits: impl IntoIterator<Item = &'a NewCommit>,
+    ) -> Self {
+        let plan = Self::draft(gate, state, commits);
+        plan.seal();
+        plan
+    }
+
+    /// As [`decide_at`](Self::decide_at), and breaks no chain before [`seal`](Self::seal): for a plan that may have to be made again.
+    pub(in crate::store) fn draft<'a>(
         gate: &mut impl Gate,
         state: &mut State,
         commits: impl IntoIterator<Item = &'a NewCommit>,
@@ -147,11 +160,18 @@ impl Plan {
         for (index, commit) in commits.into_iter().enumerate() {
             let fate = plan.fate(gate, state, index, commit).unwrap_or_else(Fate::Refused);
             if !matches!(fate, Fate::Stored { .. }) {
-                commit.chain.break_off();
+                plan.broken.push(commit.chain.clone());
             }
             plan.fates.push(fate);
         }
         plan
+    }
+
+    /// Breaks the chains of the commits that fail.
+    pub(in crate::store) fn seal(&self) {
+        for chain in &self.broken {
+            chain.break_off();
+        }
     }
 
     fn fate(
@@ -161,7 +181,7 @@ impl Plan {
         index: usize,
         commit: &NewCommit,
     ) -> Result<Fate, AppendError> {
-        if commit.chain.is_broken() {
+        if commit.chain.is_broken() || self.broken.iter().any(|chain| chain.is(&commit.chain)) {
             return Err(AppendError::ChainBroken);
         }
         // Before the version: a command that is repeated after its success stands on an old version.
@@ -255,7 +275,7 @@ impl Plan {
     }
 
     /// Gives the claims that change: key, who held it before the group, who holds it after.
-    pub(super) fn claim_changes(&self, state: &State) -> Vec<(ClaimKey, Option<i64>, Option<i64>)> {
+    pub(in crate::store) fn claim_changes(&self, state: &State) -> Vec<(ClaimKey, Option<i64>, Option<i64>)> {
         let after = |key: &ClaimKey| state.claims.get(key).copied();
         let changes = self.writes.touched.iter().map(|(key, before)| (key.clone(), *before, after(key)));
         changes.filter(|(_, before, after)| before != after).collect()
@@ -263,7 +283,7 @@ impl Plan {
 }
 
 /// Names a claim's key.
-pub(super) fn claim_key(tenant: &str, claim: &Claim) -> ClaimKey {
+pub(in crate::store) fn claim_key(tenant: &str, claim: &Claim) -> ClaimKey {
     ClaimKey { tenant: tenant.to_owned(), set: claim.set.clone().into_owned(), key: claim.key.clone() }
 }
 

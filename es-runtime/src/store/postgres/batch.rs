@@ -1,0 +1,324 @@
+//! Stores what subscriptions make of the log.
+//!
+//! The usual batch, rows that were folded outside and a checkpoint that moves, is one statement: the rows are written where the checkpoint moved.
+//! Everything else is a transaction behind the projection's lock. Both move the checkpoint by comparing position and epoch, so a batch that is sent
+//! twice, because nobody knows what became of it, is stored once.
+
+use std::borrow::Cow;
+
+use sqlx::Row as _;
+use sqlx::postgres::PgConnection;
+
+use super::PostgresStore;
+use super::connected;
+use super::error::{DbError, fault, store_error};
+use super::fold::{fold, forget_watermarks, passed, position};
+use super::letters;
+use super::open::locks;
+use super::outcome::Session;
+use super::pool::{Breaking, End, Outcome, discard, lock_sql, reading};
+use super::registry::projection_lock;
+use super::rows;
+use super::statement::Statement;
+use super::switch;
+use super::text::escaped;
+use crate::store::{Batch, BatchDone, BatchError, BatchWork, SafePosition};
+
+/// What became of a batch.
+pub(super) type Stored = Result<BatchDone, BatchError>;
+
+const DOING: &str = "storing a batch";
+
+/// Why a batch is not stored.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// Because of itself.
+    Alone(BatchError),
+    /// The database failed.
+    Database(sqlx::Error),
+    /// Because of itself, and a function of the user's was left in the middle: the session is still at work.
+    Left(BatchError, Session),
+}
+
+impl From<sqlx::Error> for Refused {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<DbError> for Refused {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::Database(error) => Self::Database(error),
+            DbError::Store(error) => Self::Alone(BatchError::Store(error)),
+        }
+    }
+}
+
+impl From<BatchError> for Refused {
+    fn from(error: BatchError) -> Self {
+        Self::Alone(error)
+    }
+}
+
+impl Breaking for Refused {
+    fn breaks_connection(&self) -> bool {
+        match self {
+            Self::Alone(_) => false,
+            Self::Database(error) => fault(error).breaks_connection(),
+            Self::Left(..) => true,
+        }
+    }
+}
+
+impl PostgresStore {
+    /// Stores a batch. Not to be dropped.
+    pub(super) async fn store_batch(&self, mut batch: Batch) -> Stored {
+        if batch.to.is_some_and(|to| to.get() < batch.from) {
+            // A checkpoint goes forward only; back it is moved by hand.
+            return Err(BatchError::Fenced);
+        }
+        // Appends are held off only where it looks as if it would come to something.
+        batch.switch = batch.switch && reading!(self, DOING, connection => switch::may_come(connection, &batch).await)?;
+        let plain = batch.letters.is_empty() && batch.parked.is_empty() && batch.settles.is_none() && !batch.switch;
+        match batch.work {
+            BatchWork::Rows(_) | BatchWork::Nothing if plain => self.store_at_once(&batch).await,
+            _ => self.store_in_transaction(batch).await,
+        }
+    }
+
+    /// Stores a batch with one statement. Where the connection breaks, the batch is sent again: the one that is still on its way does not
+    /// find the checkpoint any more where it was, or this one does not.
+    async fn store_at_once(&self, batch: &Batch) -> Stored {
+        let mut lost: Option<sqlx::Error> = None;
+        let uncertain = |lost: &sqlx::Error, then: &dyn std::fmt::Display| {
+            Err(BatchError::Uncertain { reason: format!("{lost}; then {then}") })
+        };
+        let mut left = self.shared.pool.size().saturating_add(1);
+        loop {
+            let mut connection = match (self.lend().await, &lost) {
+                (Ok(connection), _) => connection,
+                (Err(error), None) => return Err(error.into()),
+                (Err(error), Some(lost)) => return uncertain(lost, &error),
+            };
+            let statement = at_once(self.shared.lock_class, batch).map_err(|error| error.explain(DOING))?;
+            let moved = statement.row(&mut connection).await.and_then(|row| row.try_get::<i64, _>(0));
+            match (moved, &lost) {
+                (Ok(1), _) => return Ok(BatchDone::default()),
+                (Ok(_), None) => return Err(BatchError::Fenced),
+                (Ok(_), Some(lost)) => return self.found(batch, lost).await,
+                (Err(error), _) if fault(&error).breaks_connection() && left > 0 => {
+                    discard(connection);
+                    left -= 1;
+                    if !fault(&error).is_certain() {
+                        lost = Some(error);
+                    }
+                }
+                (Err(error), None) if fault(&error).is_certain() => return Err(store_error(error, DOING).into()),
+                (Err(error), None) => return uncertain(&error, &"no connection is left to look"),
+                (Err(error), Some(lost)) => return uncertain(lost, &error),
+            }
+        }
+    }
+
+    /// After one that was lost: a batch that found the checkpoint elsewhere is stored where it stands at its end.
+    async fn found(&self, batch: &Batch, lost: &sqlx::Error) -> Stored {
+        match reading!(self, DOING, connection => standing(connection, batch).await) {
+            Ok(Some(at)) if moves(batch) && Some(at) == batch.to.map(position) => Ok(BatchDone::default()),
+            Ok(_) => Err(BatchError::Fenced),
+            Err(error) => Err(BatchError::Uncertain { reason: format!("{lost}; then {error}") }),
+        }
+    }
+
+    async fn store_in_transaction(&self, batch: Batch) -> Stored {
+        let class = self.shared.lock_class;
+        let pool = self.pool_for(matches!(batch.work, BatchWork::Connected { .. }));
+        // With a switch, the append's lock comes first.
+        let locks = if batch.switch { vec![] } else { vec![projection_lock(&batch.id.name)] };
+        let (opening, shared) = (self.opening(&locks), std::sync::Arc::new(batch));
+        let batch = std::sync::Arc::clone(&shared);
+        let ended = self.transaction(&pool, &opening, DOING, move |connection| {
+            Box::pin(async move { inside(connection, &batch, class).await.map(End::Commit) })
+        });
+        match ended.await? {
+            Outcome::Ended(done) => {
+                crate::fail_point::reached("batch.stored");
+                Ok(done)
+            }
+            Outcome::Failed(Refused::Alone(error)) => Err(error),
+            Outcome::Failed(Refused::Database(error)) => Err(store_error(error, DOING).into()),
+            Outcome::Failed(Refused::Left(error, session)) => {
+                self.end(session).await;
+                Err(error)
+            }
+            Outcome::AtCommit(error, done) => self.find_out(&shared, error, done).await,
+        }
+    }
+
+    /// Ends a session that is at work on something that nobody waits for: its locks are in the way of others.
+    async fn end(&self, session: Session) {
+        let ended = match self.lend().await {
+            Ok(mut connection) => session.end(&mut connection).await,
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = ended {
+            tracing::warn!(error, "a session on the server, in which a function took too long, could not be ended");
+        }
+    }
+
+    /// Looks whether a transaction whose commit failed is stored. It has moved the checkpoint: reading that for update waits until it is over.
+    async fn find_out(&self, batch: &Batch, error: sqlx::Error, done: BatchDone) -> Stored {
+        if fault(&error).is_certain() {
+            return Err(store_error(error, DOING).into());
+        }
+        let uncertain = |reason: String| Err(BatchError::Uncertain { reason });
+        if !moves(batch) {
+            return uncertain(error.to_string());
+        }
+        match reading!(self, DOING, connection => standing(connection, batch).await) {
+            Ok(at) if at == batch.to.map(position) => Ok(done),
+            Ok(Some(at)) if at.cast_unsigned() == batch.from.get() => Err(store_error(error, DOING).into()),
+            Ok(_) => uncertain(error.to_string()),
+            Err(second) => uncertain(format!("{error}; then {second}")),
+        }
+    }
+}
+
+fn moves(batch: &Batch) -> bool {
+    batch.to.is_some_and(|to| to.get() != batch.from)
+}
+
+/// Reads where the checkpoint stands, under the epoch of the batch; waits for whoever is moving it.
+async fn standing(connection: &mut PgConnection, batch: &Batch) -> Result<Option<i64>, DbError> {
+    let position = sqlx::query_scalar(
+        "SELECT position FROM subscriptions WHERE name = $1 AND version = $2 AND partition = $3 AND epoch = $4 FOR UPDATE",
+    )
+    .bind(escaped(&batch.id.name))
+    .bind(i64::from(batch.id.version))
+    .bind(i64::from(batch.id.partition))
+    .bind(number(batch.epoch))
+    .fetch_optional(connection)
+    .await?;
+    Ok(position)
+}
+
+fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Where the checkpoint stands afterwards.
+pub(super) fn target(batch: &Batch) -> i64 {
+    number(batch.to.map_or(batch.from, SafePosition::get).get())
+}
+
+/// Moves the checkpoint. Arguments: name, version, partition, to, from, epoch.
+macro_rules! moving {
+    () => {
+        "UPDATE subscriptions SET position = $4 WHERE name = $1 AND version = $2 AND partition = $3 \
+         AND position = $5 AND epoch = $6"
+    };
+}
+
+fn bind_claims(statement: &mut Statement, batch: &Batch) {
+    statement.argument(escaped(&batch.id.name));
+    statement.argument(i64::from(batch.id.version));
+    statement.argument(i64::from(batch.id.partition));
+    statement.argument(target(batch));
+    statement.argument(number(batch.from.get()));
+    statement.argument(number(batch.epoch));
+}
+
+/// Makes the statement of a whole batch. It says how many checkpoints it moved.
+fn at_once(class: i32, batch: &Batch) -> Result<Statement, DbError> {
+    const MOVED: &str = "EXISTS (SELECT 1 FROM moved)";
+    let mut statement = Statement::new("WITH ");
+    let nothing = !matches!(batch.work, BatchWork::Rows(_));
+    if nothing {
+        // Commits may fold the same projection. What is read behind the lock, the checkpoint, is read as it is then.
+        let lock = lock_sql(class, projection_lock(&batch.id.name));
+        statement.push(&format!("held AS MATERIALIZED ({lock}), "));
+    }
+    bind_claims(&mut statement, batch);
+    statement.push(concat!("moved AS (", moving!()));
+    statement.push(if nothing { " AND EXISTS (SELECT 1 FROM held) RETURNING 1)" } else { " RETURNING 1)" });
+    if let BatchWork::Rows(set) = &batch.work {
+        rows::add(&mut statement, set.table, &set.changes, MOVED)?;
+    } else if batch.to.is_some() {
+        statement.push(concat!(", passed AS (DELETE FROM watermarks WHERE ", passed!()));
+        statement.push(&format!(" AND {MOVED})"));
+    }
+    statement.push(" SELECT count(*) FROM moved");
+    Ok(statement)
+}
+
+/// What a batch does inside its transaction.
+async fn inside(connection: &mut PgConnection, batch: &Batch, class: i32) -> Result<BatchDone, Refused> {
+    crate::fail_point::reached("batch.begun");
+    let mut holds = false;
+    if batch.switch {
+        holds = switch::hold_appends(connection, class).await?;
+        let locks: &[i32] = if holds { &[locks::REGISTRY] } else { &[] };
+        for key in locks.iter().copied().chain([projection_lock(&batch.id.name)]) {
+            sqlx::query("SELECT pg_advisory_xact_lock($1, $2)").bind(class).bind(key).execute(&mut *connection).await?;
+        }
+    }
+    if let BatchWork::Connected { .. } = &batch.work {
+        // The checkpoint moves after the functions: should one of them end the transaction, it has not moved.
+        connected::run_batch(connection, batch).await?;
+        claim(connection, batch).await?;
+    } else {
+        check_parked(connection, batch).await?;
+        claim(connection, batch).await?;
+        match &batch.work {
+            BatchWork::Fold { projector, events } => {
+                let (table, changes) = fold(connection, &batch.id, &**projector, events).await?;
+                rows::write(connection, table, &changes).await?;
+            }
+            BatchWork::Rows(set) => rows::write(connection, set.table, &set.changes).await?,
+            BatchWork::Nothing | BatchWork::Connected { .. } => {}
+        }
+    }
+    if !matches!(batch.work, BatchWork::Rows(_)) {
+        forget_watermarks(connection, batch).await?;
+    }
+    let switched = holds && switch::finish(connection, batch).await?;
+    crate::fail_point::reached("batch.written");
+    Ok(BatchDone { switched })
+}
+
+/// Moves the checkpoint, takes the letter that is dealt with, adds new ones.
+async fn claim(connection: &mut PgConnection, batch: &Batch) -> Result<(), Refused> {
+    let mut statement = Statement::new(moving!());
+    bind_claims(&mut statement, batch);
+    if statement.run(connection).await? != 1 {
+        return Err(BatchError::Fenced.into());
+    }
+    if let Some(settled) = batch.settles
+        && letters::take(connection, &batch.id, settled.get()).await? == 0
+    {
+        return Err(BatchError::LettersChanged.into());
+    }
+    if !batch.letters.is_empty() {
+        letters::put(connection, &batch.id, &batch.letters).await?;
+    }
+    Ok(())
+}
+
+/// Looks whether keys that the worker takes for parked still are. Who skips letters holds the projection's lock.
+pub(super) async fn check_parked(connection: &mut PgConnection, batch: &Batch) -> Result<(), Refused> {
+    if batch.parked.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<Cow<'_, str>> = batch.parked.iter().map(|key| escaped(key)).collect();
+    let free: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM unnest($4::text[]) AS e (key) WHERE NOT EXISTS (SELECT 1 FROM dead_letters AS d \
+         WHERE d.name = $1 AND d.version = $2 AND d.key = e.key AND d.partition = $3))",
+    )
+    .bind(escaped(&batch.id.name))
+    .bind(i64::from(batch.id.version))
+    .bind(i64::from(batch.id.partition))
+    .bind(keys)
+    .fetch_one(connection)
+    .await?;
+    if free { Err(BatchError::LettersChanged.into()) } else { Ok(()) }
+}

@@ -1,0 +1,60 @@
+//! Wakes readers: those of other processes by a notification, those of this one when a notification comes.
+//!
+//! A notification inside of the append's transaction would let one commit through at a time. So it is sent afterwards, by itself, at most 200
+//! times a second; it carries the position, and losing one costs time only.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::{PgListener, PgPool};
+use tokio::sync::watch;
+
+use crate::event::GlobalPosition;
+
+/// How long lies between two notifications at least.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// How long a listener without a connection waits before it tries again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Tells others what this process has stored, until the writer is gone.
+pub(super) async fn tell(pool: PgPool, channel: String, mut stored: watch::Receiver<GlobalPosition>) {
+    while stored.changed().await.is_ok() {
+        let position = stored.borrow_and_update().to_string();
+        let told = sqlx::query("SELECT pg_notify($1, $2)").bind(&channel).bind(position).execute(&pool).await;
+        if let Err(error) = told {
+            tracing::debug!(%error, "others were not told of new events; they look by themselves");
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Listens to what others have stored. Ends with the pool.
+pub(super) async fn listen(pool: PgPool, channel: String, head: Arc<watch::Sender<GlobalPosition>>) {
+    loop {
+        if let Err(error) = listen_once(&pool, &channel, &head).await {
+            if matches!(error, sqlx::Error::PoolClosed) {
+                return;
+            }
+            tracing::debug!(%error, "the listener lost its connection");
+        }
+        // Something may have come that nobody heard.
+        head.send_modify(|_| {});
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn listen_once(pool: &PgPool, channel: &str, head: &watch::Sender<GlobalPosition>) -> Result<(), sqlx::Error> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen(channel).await?;
+    head.send_modify(|_| {});
+    while let Some(notification) = listener.try_recv().await? {
+        let position = notification.payload().parse().map_or(GlobalPosition::START, GlobalPosition::new);
+        head.send_if_modified(|head| {
+            let news = position > *head;
+            *head = position.max(*head);
+            news
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,276 @@
+//! Opening connections, and bringing the tables up to date.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, SqlSafeStr as _};
+use tokio::time::Instant;
+
+use super::error::{Fault, damaged, fault, store_error, unreachable};
+use super::options::PostgresOptions;
+use crate::store::StoreError;
+
+/// The schema's tables, oldest first. What is published here is never changed.
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "event log", include_str!("../../../migrations/postgres/0001_event_log.sql")),
+    (2, "read side", include_str!("../../../migrations/postgres/0002_read_side.sql")),
+];
+
+/// The oldest server that the store runs on, as the server counts.
+const OLDEST_SERVER: u32 = 140_000;
+
+/// How long an append waits for another transaction that holds what it needs, a version of the same stream for one.
+pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The second halves of the keys of advisory locks. Those of projections are none of these.
+pub(super) mod locks {
+    /// Shared by appends; whoever waits for its holders knows that nothing comes any more behind their positions.
+    pub(crate) const APPEND: i32 = 0;
+    /// For leases and for the list of projections: one process at a time.
+    pub(crate) const REGISTRY: i32 = 1;
+    /// For migrations.
+    pub(crate) const MIGRATIONS: i32 = 2;
+}
+
+/// Where a store lives, and how its connections are made.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    options: PgConnectOptions,
+    pub(super) schema: String,
+    pub(super) connect_timeout: Duration,
+    connections: u32,
+}
+
+impl Place {
+    pub(super) fn new(connection: PgConnectOptions, options: &PostgresOptions) -> Result<Self, StoreError> {
+        let fits = |schema: &str| {
+            let mut bytes = schema.bytes();
+            bytes.next().is_some_and(|first| first.is_ascii_lowercase() || first == b'_')
+                && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+                && schema.len() <= 40
+                && !schema.starts_with("pg_")
+        };
+        if !fits(&options.schema) {
+            let reason = format!(
+                "`{}` cannot be the schema's name: it takes up to 40 lower-case letters, digits and `_`, does not begin with a digit or `pg_`",
+                options.schema
+            );
+            return Err(StoreError::Unavailable { reason, source: None });
+        }
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(i32::MAX as u64).min(i32::MAX as u64);
+        let connection =
+            if connection.get_application_name().is_none() { connection.application_name("es") } else { connection };
+        let settings = [
+            // Temporary tables come last: they stand in for none of ours.
+            ("search_path", format!("{},public,pg_temp", options.schema)),
+            ("synchronous_commit", options.durability.setting().to_owned()),
+            ("statement_timeout", millis(options.statement_timeout).to_string()),
+            ("idle_in_transaction_session_timeout", millis(options.idle_in_transaction_timeout).to_string()),
+            ("default_transaction_isolation", "read committed".to_owned()),
+            ("client_min_messages", "error".to_owned()),
+        ];
+        Ok(Self {
+            options: connection.options(settings).disable_statement_logging(),
+            schema: options.schema.clone(),
+            connect_timeout: options.connect_timeout,
+            connections: options.connections,
+        })
+    }
+
+    /// Names the channel that new events are told on.
+    pub(super) fn channel(&self) -> String {
+        format!("es_{}", self.schema)
+    }
+
+    /// Makes the pool of those who read, project and lease. It connects when it is needed.
+    pub(super) fn pool(&self) -> PgPool {
+        PgPoolOptions::new()
+            // One more listens.
+            .max_connections(self.connections + 1)
+            .acquire_timeout(self.connect_timeout)
+            // A connection that is gone shows at its first use, and what was asked is asked again: see `pool.rs`.
+            .test_before_acquire(false)
+            .connect_lazy_with(self.options.clone())
+    }
+
+    /// Makes the pool for functions of the user's. It connects when it is needed.
+    pub(super) fn functions(&self) -> PgPool {
+        let options = PgPoolOptions::new()
+            .max_connections(self.connections)
+            .acquire_timeout(self.connect_timeout)
+            .test_before_acquire(false);
+        super::lend::pool(options, self.options.clone())
+    }
+
+    /// Connects for appending: whoever is in the way is waited for, for a while.
+    pub(super) async fn connect_writer(&self) -> Result<PgConnection, StoreError> {
+        let mut connection = self.connect().await?;
+        self.limit_waiting(&mut connection).await?;
+        Ok(connection)
+    }
+
+    pub(super) async fn limit_waiting(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
+        let limit = format!("SET lock_timeout = {}", LOCK_TIMEOUT.as_millis());
+        let set = connection.execute(AssertSqlSafe(limit)).await;
+        set.map(drop).map_err(|error| store_error(error, "connecting"))
+    }
+
+    /// Connects, and tries again for a while where the server is not there or not ready.
+    pub(super) async fn connect(&self) -> Result<PgConnection, StoreError> {
+        let until = Instant::now() + self.connect_timeout;
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(10))
+            .with_max_delay(Duration::from_millis(500))
+            .without_max_times()
+            .with_jitter();
+        let mut pauses = pauses.build();
+        let mut last = String::from("the server did not answer");
+        loop {
+            let connected = tokio::time::timeout_at(until, self.options.connect()).await;
+            match connected {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) if is_temporary(&error) => last = error.to_string(),
+                Ok(Err(error)) => return Err(store_error(error, "connecting")),
+                Err(_) => return Err(unreachable(self.connect_timeout, &last)),
+            }
+            let pause = pauses.next().unwrap_or(Duration::from_millis(500));
+            if Instant::now() + pause >= until {
+                return Err(unreachable(self.connect_timeout, &last));
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Opens the database for the first time: connects, looks whether the server is fit, updates the tables.
+    pub(super) async fn open(&self, migrate: bool) -> Result<PgConnection, StoreError> {
+        let mut connection = self.connect().await?;
+        let unfit = |reason: String| StoreError::Unavailable { reason, source: None };
+        if connection.server_version_num().is_some_and(|version| version < OLDEST_SERVER) {
+            return Err(unfit("the server is older than PostgreSQL 14".to_owned()));
+        }
+        let encoding: String = sqlx::query_scalar("SELECT current_setting('server_encoding')")
+            .fetch_one(&mut connection)
+            .await
+            .map_err(|error| store_error(error, "reading its encoding"))?;
+        if encoding != "UTF8" {
+            return Err(unfit(format!("the database is in {encoding}, not in UTF-8")));
+        }
+        self.migrate(&mut connection, migrate).await?;
+        Ok(connection)
+    }
+
+    async fn migrate(&self, connection: &mut PgConnection, may: bool) -> Result<(), StoreError> {
+        let wrong = |error| store_error(error, "reading its schema version");
+        let migrator = migrator();
+        // A look without a lock first, so that opening an up-to-date schema needs no rights.
+        let known: Vec<_> = migrator.iter().map(|known| (known.version, known.checksum.to_vec())).collect();
+        let found = applied(connection).await.map_err(wrong)?;
+        if found == known {
+            return Ok(());
+        }
+        if !may {
+            let (found, newest) = (found.last().map_or(0, |(version, _)| *version), MIGRATIONS.len());
+            let reason = format!(
+                "schema `{}` is at version {found}, this program needs {newest}: migrate it first",
+                self.schema
+            );
+            return Err(StoreError::Unavailable { reason, source: None });
+        }
+        let doing = "bringing its tables up to date";
+        let mut transaction = connection.begin().await.map_err(|error| store_error(error, doing))?;
+        let prepared = async {
+            transaction.execute("SET LOCAL statement_timeout = 0").await?;
+            // Of several processes one migrates, the others find it done.
+            sqlx::query("SELECT pg_advisory_xact_lock(hashtext('es.' || $1), $2)")
+                .bind(&self.schema)
+                .bind(locks::MIGRATIONS)
+                .execute(&mut *transaction)
+                .await?;
+            let there: bool = sqlx::query_scalar("SELECT to_regnamespace($1) IS NOT NULL")
+                .bind(&self.schema)
+                .fetch_one(&mut *transaction)
+                .await?;
+            if !there {
+                transaction.execute(AssertSqlSafe(format!("CREATE SCHEMA {}", self.schema))).await?;
+            }
+            Ok(())
+        };
+        prepared.await.map_err(|error| store_error(error, doing))?;
+        // Not `run`: the future of that one cannot be shown to be `Send`.
+        if let Err(error) = migrator.run_direct(None, &mut *transaction, false).await {
+            // The transaction is in error: it shows nothing any more.
+            let _ = transaction.rollback().await;
+            let applied = applied(connection).await.unwrap_or_default();
+            return Err(migrate_error(error, &applied));
+        }
+        transaction.commit().await.map_err(|error| store_error(error, "storing its migrations"))
+    }
+}
+
+/// Tells whether a connection may come about a moment later.
+fn is_temporary(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => {
+            !matches!(error.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::Unsupported)
+        }
+        // Starting up, shutting down, or too many connections for now.
+        sqlx::Error::Database(database) => {
+            fault(error) == Fault::Lost || database.code().is_some_and(|code| code == "53300")
+        }
+        sqlx::Error::Protocol(_) => true,
+        _ => false,
+    }
+}
+
+fn migrate_error(error: MigrateError, applied: &[(i64, Vec<u8>)]) -> StoreError {
+    let known = MIGRATIONS.last().map_or(0, |(version, ..)| *version);
+    match error {
+        MigrateError::VersionMissing(version) => {
+            StoreError::NewerSchema { found: applied.last().map_or(version, |(newest, _)| *newest), known }
+        }
+        MigrateError::VersionMismatch(version) => damaged(
+            format!("table {MIGRATIONS_TABLE}, version {version}"),
+            "it was applied with another text than this program's",
+        ),
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            store_error(error, "bringing its tables up to date")
+        }
+        other => StoreError::Unavailable {
+            reason: "bringing the tables up to date".to_owned(),
+            source: Some(std::sync::Arc::new(other)),
+        },
+    }
+}
+
+/// The name of the table that remembers which migrations ran. Its own, so that a program may run migrations of its own.
+const MIGRATIONS_TABLE: &str = "_es_migrations";
+
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS.map(|(version, name, sql)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    let mut migrator = Migrator::with_migrations(migrations.into());
+    migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
+    migrator.set_locking(false);
+    migrator
+}
+
+/// Gives version and checksum of the migrations that ran, oldest first.
+async fn applied(connection: &mut PgConnection) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
+    // Of the first schema alone: another store's table may stand in `public`.
+    let there: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM pg_tables WHERE tablename = $1 \
+         AND schemaname = split_part(current_setting('search_path'), ',', 1))",
+    )
+    .bind(MIGRATIONS_TABLE)
+    .fetch_one(&mut *connection)
+    .await?;
+    if !there {
+        return Ok(Vec::new());
+    }
+    sqlx::query_as("SELECT version, checksum FROM _es_migrations WHERE success ORDER BY version")
+        .fetch_all(connection)
+        .await
+}

@@ -1,0 +1,160 @@
+//! Finds out what became of a group where the server does not say.
+//!
+//! A connection that breaks while a transaction is committed says nothing about the transaction, and the server may still be at work on it. So
+//! first the session on the server is ended and waited for; then what stands in the tables is the truth.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnection, PgRow};
+use tokio::time::Instant;
+
+use super::error::{Fault, fault, store_error};
+use super::group::Failed;
+use super::text::escaped;
+use super::writer::Writer;
+use crate::store::group::plan::Plan;
+use crate::store::{AppendError, NewCommit, StoreError};
+
+/// How long a session that was told to end is waited for.
+const END: Duration = Duration::from_secs(10);
+
+/// A session on the server. Process numbers come again, the time of the start does not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Session {
+    process: i32,
+    started: DateTime<Utc>,
+}
+
+impl Session {
+    pub(super) async fn of(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        let (process, started) =
+            sqlx::query_as("SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()")
+                .fetch_one(connection)
+                .await?;
+        Ok(Self { process, started })
+    }
+
+    /// Reads it from the first two columns of a row: `pid` and `backend_start`.
+    pub(super) fn of_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self { process: row.try_get(0)?, started: row.try_get(1)? })
+    }
+
+    /// Ends the session, over another connection, and waits until it is gone: from then on it changes nothing any more.
+    pub(super) async fn end(self, connection: &mut PgConnection) -> Result<(), String> {
+        let until = Instant::now() + END;
+        let mut pause = Duration::from_millis(1);
+        loop {
+            let there: Option<bool> = sqlx::query_scalar(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2",
+            )
+            .bind(self.process)
+            .bind(self.started)
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(|error| error.to_string())?;
+            if there.is_none() {
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                return Err(format!("the session {} on the server did not end within {END:?}", self.process));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(100));
+        }
+    }
+}
+
+/// What a group wrote in spite of an error.
+pub(super) enum Wrote {
+    /// All of it. The positions of its events.
+    Stored(Vec<i64>),
+    /// Nothing, for certain; it may be tried again.
+    Nothing(StoreError),
+}
+
+impl Writer {
+    /// Makes out what an error says of the group that was being written.
+    pub(super) async fn after_error(
+        &mut self,
+        error: sqlx::Error,
+        plan: &Plan,
+        commits: &[&NewCommit],
+    ) -> Result<Wrote, Failed> {
+        let kind = fault(&error);
+        if kind.breaks_connection() {
+            let session = self.lose();
+            if kind.is_certain() {
+                return Ok(Wrote::Nothing(store_error(error, "writing a commit")));
+            }
+            tracing::warn!(%error, "the connection that appends broke; looking whether its last commits are stored");
+            return self.find_out(session, error, plan, commits).await;
+        }
+        if kind.is_contention() {
+            return Ok(Wrote::Nothing(store_error(error, "writing a commit")));
+        }
+        let separable = matches!(kind, Fault::Unfit | Fault::Other);
+        let error = store_error(error, "writing a commit");
+        Err(if separable { Failed::Separable(error) } else { Failed::store(error) })
+    }
+
+    /// Looks whether the group is stored, once the session that wrote it is gone.
+    async fn find_out(
+        &mut self,
+        session: Option<Session>,
+        error: sqlx::Error,
+        plan: &Plan,
+        commits: &[&NewCommit],
+    ) -> Result<Wrote, Failed> {
+        let uncertain =
+            |reason: String| Failed::Together(AppendError::Uncertain { reason: format!("{error}; then {reason}") });
+        let line = self.line().await.map_err(|second| uncertain(second.to_string()))?;
+        if let Some(session) = session {
+            session.end(&mut line.connection).await.map_err(uncertain)?;
+        }
+        let found = look_for(&mut line.connection, plan, commits).await;
+        match found.map_err(|second| uncertain(second.to_string()))? {
+            Some(positions) => Ok(Wrote::Stored(positions)),
+            None => Ok(Wrote::Nothing(store_error(error, "writing a commit"))),
+        }
+    }
+}
+
+/// Looks for what a plan wrote. `Some` if it is there, with the positions of its events.
+pub(super) async fn look_for(
+    connection: &mut PgConnection,
+    plan: &Plan,
+    commits: &[&NewCommit],
+) -> Result<Option<Vec<i64>>, sqlx::Error> {
+    let rows = &plan.writes.events;
+    if !rows.is_empty() {
+        let found = sqlx::query(
+            "SELECT l.position FROM unnest($1::bigint[], $2::bigint[], $3::uuid[]) WITH ORDINALITY AS e (stream_no, version, id, place) \
+             JOIN event_log AS l ON l.stream_no = e.stream_no AND l.version = e.version AND l.event_id = e.id ORDER BY e.place",
+        )
+        .bind(rows.iter().map(|row| row.stream).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.version.cast_signed()).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| *commits[row.commit].events[row.event].id.as_uuid()).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
+        let positions: Vec<i64> = found.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+        // All or nothing: a part of it cannot be there.
+        return Ok((positions.len() == rows.len()).then_some(positions));
+    }
+    let Some((commit, entry)) = plan.writes.ledger.first().and_then(|row| {
+        let commit = commits[row.commit];
+        Some((commit, commit.ledger.as_ref()?))
+    }) else {
+        return Ok(None);
+    };
+    // Without events the entry is all there is: another's with the same key and hash says the same.
+    let found: Option<i32> =
+        sqlx::query_scalar("SELECT 1 FROM command_ledger WHERE tenant = $1 AND key = $2 AND hash = $3")
+            .bind(escaped(commit.stream.tenant()))
+            .bind(escaped(&entry.key))
+            .bind(entry.hash.as_slice())
+            .fetch_optional(connection)
+            .await?;
+    Ok(found.map(|_| Vec::new()))
+}

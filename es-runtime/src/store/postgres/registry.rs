@@ -1,0 +1,379 @@
+//! Which projections there are, and which of their versions serves.
+
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Executor as _, Row as _};
+
+use super::PostgresStore;
+use super::connected::reset_inside;
+use super::error::{DbError, Fault, damaged, fault};
+use super::open::locks;
+use super::pool::{End, reading};
+use super::table::{LONGEST_NAME, quoted, view_sql};
+use super::text::{escaped, unescaped};
+use crate::projection::{ConnectedProjector, ProjectionDescriptor, ProjectionStyle};
+use crate::read_model::TableRef;
+use crate::store::sql::known::{self, Known, Registered, stored_name, table_of};
+use crate::store::{ProjectionRegistry, ProjectionVersion, RegisterError, StoreError, VersionState};
+
+/// How long it is waited for readers of a table that is to be made, dropped or emptied. Whoever reads it meanwhile waits as long.
+const READERS: &str = "2s";
+
+impl ProjectionRegistry for PostgresStore {
+    async fn register(
+        &self,
+        projection: &'static ProjectionDescriptor,
+        reset: Option<Arc<dyn ConnectedProjector>>,
+    ) -> Result<(), RegisterError> {
+        fits(projection)?;
+        // A look without the lock first: nearly always everything is there.
+        let known = reading!(self, "reading projections", connection => known(connection, projection.name).await)?;
+        if let Some(known) = known.iter().find(|known| known.version == projection.version) {
+            return known.compare(projection);
+        }
+        let (pool, opening) = (self.pool_for(reset.is_some()), self.building(projection.name));
+        self.work_on(pool, "registering a projection", opening, move |connection| {
+            Box::pin(async move { register(connection, projection, reset).await })
+        })
+        .await?
+    }
+
+    async fn projections(&self) -> Result<Vec<ProjectionVersion>, StoreError> {
+        let found = reading!(self, "reading projections", connection => every(connection).await)?;
+        Ok(found.into_iter().map(Known::into_version).collect())
+    }
+
+    async fn reset(
+        &self,
+        projection: &'static ProjectionDescriptor,
+        connected: Option<Arc<dyn ConnectedProjector>>,
+    ) -> Result<(), StoreError> {
+        let (pool, opening) = (self.pool_for(connected.is_some()), self.building(projection.name));
+        self.work_on(pool, "resetting a projection", opening, move |connection| {
+            Box::pin(async move { reset(connection, projection, connected).await })
+        })
+        .await
+    }
+
+    async fn drop_retired(&self, name: &str) -> Result<u64, StoreError> {
+        let (name, opening) = (name.to_owned(), self.building(name));
+        self.work("dropping old versions", opening, move |connection| {
+            Box::pin(async move { drop_retired(connection, &name).await })
+        })
+        .await
+    }
+}
+
+impl PostgresStore {
+    /// Gives the text that begins a transaction that makes, empties or drops tables of a projection.
+    fn building(&self, name: &str) -> String {
+        let opening = self.opening(&[locks::REGISTRY, projection_lock(name)]);
+        format!("{opening}; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '{READERS}'")
+    }
+}
+
+/// Gives the second half of the key of a projection's lock: the same in every program, for ever. It is none of the small numbers of `locks`.
+pub(super) fn projection_lock(name: &str) -> i32 {
+    let hash = Sha256::digest(name.as_bytes());
+    let bytes = hash.iter().take(4).fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
+    // Positive, and not small.
+    (bytes >> 1 | 1 << 30).cast_signed()
+}
+
+/// PostgreSQL cuts long names without a word: two tables would become one.
+fn fits(projection: &'static ProjectionDescriptor) -> Registered {
+    let Some(table) = projection.table else { return Ok(()) };
+    let stored = TableRef { table, version: projection.version }.stored_name();
+    let columns = table.columns.iter().map(|column| column.name.to_owned());
+    match std::iter::once(stored).chain(columns).find(|name| name.len() > LONGEST_NAME) {
+        None => Ok(()),
+        Some(name) => {
+            let projection = projection.name.to_owned();
+            Err(RegisterError::NameTooLong { projection, name, longest: LONGEST_NAME })
+        }
+    }
+}
+
+/// What [`of_row`] wants to see in a row.
+macro_rules! known_columns {
+    () => {
+        "SELECT name, version, state, table_name, table_shape, partitions FROM projections"
+    };
+}
+
+fn of_row(row: &PgRow) -> Result<Known, DbError> {
+    let name = unescaped(row.try_get(0)?);
+    let state = known::state(row.try_get(2)?);
+    let state = state.map_err(|reason| damaged(format!("table projections, `{name}`"), reason))?;
+    let (table, shape) = (row.try_get(3)?, row.try_get(4)?);
+    let (version, partitions) = (number(row, 1, "projections")?, number(row, 5, "projections")?);
+    Ok(Known { name, version, state, table, shape, partitions })
+}
+
+/// Reads a number that is stored as a `bigint`.
+pub(super) fn number<N: TryFrom<i64>>(row: &PgRow, column: usize, table: &str) -> Result<N, DbError> {
+    let stored: i64 = row.try_get(column)?;
+    let wrong = |_| damaged(format!("table {table}"), format!("the number {stored} is out of range"));
+    Ok(N::try_from(stored).map_err(wrong)?)
+}
+
+async fn every(connection: &mut PgConnection) -> Result<Vec<Known>, DbError> {
+    let rows = sqlx::query(concat!(known_columns!(), " ORDER BY name, version")).fetch_all(connection).await?;
+    rows.iter().map(of_row).collect()
+}
+
+pub(super) async fn known(connection: &mut PgConnection, name: &str) -> Result<Vec<Known>, DbError> {
+    let query = sqlx::query(concat!(known_columns!(), " WHERE name = $1 ORDER BY version")).bind(escaped(name));
+    query.fetch_all(connection).await?.iter().map(of_row).collect()
+}
+
+/// Behind the lock, so that of several processes one makes the version known.
+async fn register(
+    connection: &mut PgConnection,
+    projection: &'static ProjectionDescriptor,
+    reset: Option<Arc<dyn ConnectedProjector>>,
+) -> Result<End<Registered>, DbError> {
+    let known = known(connection, projection.name).await?;
+    if let Some(decided) = known::decided(&known, projection) {
+        return Ok(End::RollBack(decided));
+    }
+    if let Some(foreign) = foreign(connection, projection, &known).await? {
+        let refused = RegisterError::TableExists { projection: projection.name.to_owned(), table: foreign };
+        return Ok(End::RollBack(Err(refused)));
+    }
+    make(connection, projection).await?;
+    if let Some(connected) = reset.filter(|_| projection.resets) {
+        // It makes the tables; and what an older version wrote would be counted twice.
+        reset_inside(connection, &*connected).await?;
+    }
+    // What is being appended now comes to the version as any other event: its checkpoint stands at the start.
+    let empty: bool =
+        sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM event_log)").fetch_one(&mut *connection).await?;
+    if empty {
+        // Without a history there is nothing to build.
+        activate(connection, projection.name, projection.version).await?;
+    }
+    Ok(End::Commit(Ok(())))
+}
+
+/// Finds something in the schema that has a name the projection needs.
+async fn foreign(
+    connection: &mut PgConnection,
+    projection: &'static ProjectionDescriptor,
+    known: &[Known],
+) -> Result<Option<String>, DbError> {
+    let Some(table) = projection.table else { return Ok(None) };
+    let mut names = vec![TableRef { table, version: projection.version }.stored_name()];
+    // The view is there already where an older version has the same table.
+    if !known.iter().any(|known| known.table == table.name && known.state == VersionState::Active) {
+        names.push(table.name.to_owned());
+    }
+    let found = sqlx::query_scalar(
+        "SELECT c.relname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+         WHERE n.nspname = current_schema() AND c.relname::text = ANY($1::text[]) ORDER BY 1 LIMIT 1",
+    )
+    .bind(names)
+    .fetch_optional(connection)
+    .await?;
+    Ok(found)
+}
+
+async fn make(connection: &mut PgConnection, projection: &'static ProjectionDescriptor) -> Result<(), DbError> {
+    let (table, shape) = table_of(projection);
+    if let Some(table) = projection.table {
+        connection.execute(AssertSqlSafe(PostgresStore::table_sql(table, projection.version))).await?;
+    }
+    sqlx::query(
+        "INSERT INTO projections (name, version, state, table_name, table_shape, partitions) \
+         VALUES ($1, $2, 'building', $3, $4, $5)",
+    )
+    .bind(escaped(projection.name))
+    .bind(i64::from(projection.version))
+    .bind(table)
+    .bind(shape)
+    .bind(i64::from(projection.partitions))
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "INSERT INTO subscriptions (name, version, partition, position, epoch, status) \
+         SELECT $1, $2, p.partition, 0, 0, 'running' FROM generate_series(0, $3::bigint - 1) AS p (partition)",
+    )
+    .bind(escaped(projection.name))
+    .bind(i64::from(projection.version))
+    .bind(i64::from(projection.partitions.max(1)))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Makes a version that is being built the active one: the view follows. Behind the locks of the registry and of the projection.
+pub(super) async fn activate(connection: &mut PgConnection, name: &str, version: u32) -> Result<bool, DbError> {
+    let known = known(connection, name).await?;
+    let Some(built) = known::may_serve(&known, version) else { return Ok(false) };
+    let active = known::active(&known);
+    sqlx::query(
+        "UPDATE projections SET state = CASE WHEN version = $2 THEN 'active' ELSE 'retired' END \
+         WHERE name = $1 AND version <= $2",
+    )
+    .bind(escaped(name))
+    .bind(i64::from(version))
+    .execute(&mut *connection)
+    .await?;
+    if let Some(old) = active.filter(|active| active.table != built.table && !active.table.is_empty()) {
+        drop_view(connection, &old.table).await?;
+    }
+    if !built.table.is_empty() {
+        replace_view(connection, built).await?;
+    }
+    Ok(true)
+}
+
+async fn drop_view(connection: &mut PgConnection, view: &str) -> Result<(), sqlx::Error> {
+    connection.execute(AssertSqlSafe(format!("DROP VIEW IF EXISTS {}", quoted(view)))).await.map(drop)
+}
+
+/// Points the view at a version. Where its columns allow it the view stays the same, with what others built on it and with their rights.
+async fn replace_view(connection: &mut PgConnection, version: &Known) -> Result<(), sqlx::Error> {
+    let view = view_sql(&version.table, &version.shape, version.version);
+    let replace = format!("SAVEPOINT es_view; CREATE OR REPLACE {view}; RELEASE es_view");
+    match connection.execute(AssertSqlSafe(replace)).await {
+        Ok(_) => Ok(()),
+        // Columns that differ in another way than by new ones at the end.
+        Err(error) if error.as_database_error().and_then(|error| error.code()).as_deref() == Some("42P16") => {
+            connection.execute("ROLLBACK TO es_view").await?;
+            drop_view(connection, &version.table).await?;
+            connection.execute(AssertSqlSafe(format!("CREATE {view}"))).await.map(drop)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn reset(
+    connection: &mut PgConnection,
+    projection: &'static ProjectionDescriptor,
+    connected: Option<Arc<dyn ConnectedProjector>>,
+) -> Result<End<()>, DbError> {
+    let known = known(connection, projection.name).await?;
+    let version = known.iter().find(|known| known.version == projection.version);
+    let refuse = |reason: String| DbError::Store(StoreError::Unavailable { reason, source: None });
+    let named = format!("projection `{}` version {}", projection.name, projection.version);
+    let Some(version) = version else { return Err(DbError::Store(StoreError::Gone { what: named })) };
+    match (projection.style, connected) {
+        (ProjectionStyle::Folded, _) => empty(connection, version).await?,
+        (ProjectionStyle::Connected, Some(connected)) if projection.resets => {
+            reset_inside(connection, &*connected).await?;
+        }
+        _ => return Err(refuse(format!("{named} has no `#[reset]`: what it wrote is not known"))),
+    }
+    back_to(connection, projection.name, projection.version, 0).await?;
+    // Even those ahead of every checkpoint: their rows are gone.
+    for sql in [
+        "DELETE FROM watermarks WHERE name = $1 AND version = $2",
+        "UPDATE projections SET state = 'building' WHERE name = $1 AND version = $2",
+    ] {
+        let query = sqlx::query(sql).bind(escaped(projection.name)).bind(i64::from(projection.version));
+        query.execute(&mut *connection).await?;
+    }
+    if version.state == VersionState::Active && !version.table.is_empty() {
+        // Nobody is to take a part of the history for the whole: the view comes back with the switch.
+        drop_view(connection, &version.table).await?;
+    }
+    Ok(End::Commit(()))
+}
+
+/// Empties a version's table: by `TRUNCATE`, which leaves no dead rows behind however many there are. Where readers hold it up, or something of the
+/// user's refers to the table, row by row.
+async fn empty(connection: &mut PgConnection, version: &Known) -> Result<(), sqlx::Error> {
+    let table = quoted(&stored_name(&version.table, version.version));
+    // Before any row: a worker's statement holds the table first, then its checkpoint.
+    let truncate = format!("SAVEPOINT es_empty; TRUNCATE {table}; RELEASE es_empty");
+    match connection.execute(AssertSqlSafe(truncate)).await {
+        Ok(_) => return Ok(()),
+        Err(error) if matches!(fault(&error), Fault::Busy | Fault::Other) => {}
+        Err(error) => return Err(error),
+    }
+    connection.execute("ROLLBACK TO es_empty").await?;
+    // Here it is the other way round: a worker holds its checkpoint before it writes rows.
+    let locked = "SELECT 1 FROM subscriptions WHERE name = $1 AND version = $2 ORDER BY partition FOR UPDATE";
+    let query = sqlx::query(locked).bind(escaped(&version.name)).bind(i64::from(version.version));
+    query.execute(&mut *connection).await?;
+    connection.execute(AssertSqlSafe(format!("DELETE FROM {table}"))).await.map(drop)
+}
+
+/// Sets the checkpoints of a version, at the log's head at most, and forgets what stands on them. Gives how many there are.
+pub(super) async fn back_to(
+    connection: &mut PgConnection,
+    name: &str,
+    version: u32,
+    position: u64,
+) -> Result<u64, sqlx::Error> {
+    let position = i64::try_from(position).unwrap_or(i64::MAX);
+    let mut changed = 0;
+    for sql in [
+        // Where all go forward, what commits have folded behind the position stays folded.
+        "DELETE FROM watermarks WHERE name = $1 AND version = $2 AND (position <= $3 OR EXISTS \
+         (SELECT 1 FROM subscriptions AS s WHERE s.name = $1 AND s.version = $2 AND s.position > $3))",
+        "DELETE FROM dead_letters WHERE name = $1 AND version = $2 AND $3 = $3",
+        "UPDATE subscriptions SET epoch = epoch + 1, \
+         position = least($3, (SELECT coalesce(max(position), 0) FROM event_log)) WHERE name = $1 AND version = $2",
+    ] {
+        let query = sqlx::query(sql).bind(escaped(name)).bind(i64::from(version)).bind(position);
+        changed = query.execute(&mut *connection).await?.rows_affected();
+    }
+    Ok(changed)
+}
+
+/// Gives the versions of which a living process runs a partition.
+async fn living(connection: &mut PgConnection, name: &str) -> Result<Vec<u32>, DbError> {
+    let rows = sqlx::query(
+        "SELECT DISTINCT s.version FROM subscriptions AS s JOIN processes AS p ON p.process = s.owner \
+         WHERE s.name = $1 AND p.heartbeat + p.timeout >= clock_timestamp()",
+    )
+    .bind(escaped(name))
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(|row| number(row, 0, "subscriptions")).collect()
+}
+
+async fn drop_retired(connection: &mut PgConnection, name: &str) -> Result<End<u64>, DbError> {
+    let known = known(connection, name).await?;
+    let active = known::active(&known).map_or(0, |active| active.version);
+    let living = living(connection, name).await?;
+    let is_retired = |known: &Known| known.version < active && !living.contains(&known.version);
+    let retired: Vec<_> = known.into_iter().filter(is_retired).collect();
+    if retired.is_empty() {
+        return Ok(End::RollBack(0));
+    }
+    for version in &retired {
+        if !version.table.is_empty() {
+            let table = quoted(&stored_name(&version.table, version.version));
+            connection.execute(AssertSqlSafe(format!("DROP TABLE {table}"))).await?;
+        }
+        for sql in [
+            "DELETE FROM projections WHERE name = $1 AND version = $2",
+            "DELETE FROM subscriptions WHERE name = $1 AND version = $2",
+            "DELETE FROM dead_letters WHERE name = $1 AND version = $2",
+            "DELETE FROM watermarks WHERE name = $1 AND version = $2",
+        ] {
+            let query = sqlx::query(sql).bind(escaped(name)).bind(i64::from(version.version));
+            query.execute(&mut *connection).await?;
+        }
+    }
+    Ok(End::Commit(retired.len() as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::projection_lock;
+
+    #[test]
+    fn a_projections_lock_is_the_same_for_ever_and_no_small_number() {
+        assert_eq!(projection_lock("balances"), projection_lock("balances"));
+        assert_ne!(projection_lock("balances"), projection_lock("balance"));
+        for name in ["", "a", "balances", "ä"] {
+            assert!(projection_lock(name) >= 1 << 30);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Groups with synchronous projections: one transaction that holds their locks while rows are read, folded and written.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
+
+use super::append::append;
+use super::error::DbError;
+use super::group::{Attempt, Failed};
+use super::letters::parked_of;
+use super::lookup::look_up;
+use super::open::locks;
+use super::outcome::Wrote;
+use super::pending;
+use super::registry::projection_lock;
+use super::rows::{self, by_keys};
+use super::writer::Writer;
+use crate::event::{AnyEvent, Recorded};
+use crate::projection::ConnectedProjector;
+use crate::read_model::RowKey;
+use crate::store::NewCommit;
+use crate::store::group::plan::{Open, Plan, State};
+use crate::store::group::sync::{Positions, SyncWrites, Syncs};
+
+/// What a group was decided on, and what it does.
+pub(super) struct Decided {
+    pub(super) plan: Plan,
+    pub(super) state: State,
+    writes: Vec<SyncWrites>,
+    /// The connected projections, and the events that their functions are to be run on.
+    pub(super) connected: Vec<(Arc<dyn ConnectedProjector>, Vec<Recorded<AnyEvent>>)>,
+    positions: Vec<i64>,
+}
+
+/// What became of a transaction.
+enum Synced {
+    /// There was nothing to write, or it could not be written: nothing of it is stored.
+    Before(Result<Decided, DbError>),
+    /// It was written, and committed with this result.
+    Committed(Decided, Vec<i64>, Result<(), sqlx::Error>),
+}
+
+impl Writer {
+    /// Stores a group of which commits carry synchronous projections.
+    pub(super) async fn write_synced(&mut self, commits: &[&NewCommit]) -> Result<Attempt, Failed> {
+        self.line().await.map_err(Failed::store)?;
+        self.number_for(commits).await?;
+        let (lock_class, last_stream) = (self.lock_class, self.numbers.last);
+        let mut line = self.take_line().await.map_err(Failed::store)?;
+        let synced = synced(&mut line.connection, lock_class, last_stream, commits).await;
+        self.line = Some(line);
+        crate::fail_point::reached("append.stored");
+        match synced {
+            Synced::Before(Ok(Decided { plan, state, .. })) => {
+                Ok(Attempt::Done(self.finished(plan, &state, commits, Vec::new())))
+            }
+            Synced::Before(Err(error)) => self.unwritten(error),
+            Synced::Committed(Decided { plan, state, .. }, positions, committed) => {
+                self.committed(plan, &state, commits, positions, committed).await
+            }
+        }
+    }
+
+    /// Makes out what the result of a commit says.
+    pub(super) async fn committed(
+        &mut self,
+        plan: Plan,
+        state: &State,
+        commits: &[&NewCommit],
+        positions: Vec<i64>,
+        committed: Result<(), sqlx::Error>,
+    ) -> Result<Attempt, Failed> {
+        let positions = match committed {
+            Ok(()) => positions,
+            Err(error) => match self.after_error(error, &plan, commits).await? {
+                Wrote::Stored(positions) => positions,
+                Wrote::Nothing(error) => return Ok(Attempt::Again(error)),
+            },
+        };
+        Ok(Attempt::Done(self.finished(plan, state, commits, positions)))
+    }
+
+    /// The transaction did not come as far as its commit, so nothing of it is stored.
+    pub(super) fn unwritten(&mut self, error: DbError) -> Result<Attempt, Failed> {
+        match error {
+            DbError::Store(error) => Err(Failed::Separable(error)),
+            DbError::Database(error) => self.read_failed(error, "writing a commit"),
+        }
+    }
+}
+
+/// Decides and writes a group in one transaction. What is left without its commit is rolled back, whatever the connection says to it.
+async fn synced(connection: &mut PgConnection, lock_class: i32, last_stream: i64, commits: &[&NewCommit]) -> Synced {
+    let mut transaction = match connection.begin().await {
+        Ok(transaction) => transaction,
+        Err(error) => return Synced::Before(Err(error.into())),
+    };
+    let decided = match decide(&mut transaction, lock_class, last_stream, commits).await {
+        Ok(decided) if !decided.plan.writes.is_empty() => decided,
+        before => {
+            let _ = transaction.rollback().await;
+            return Synced::Before(before);
+        }
+    };
+    crate::fail_point::reached("append.folded");
+    match write(&mut transaction, &decided, commits).await {
+        Ok(positions) => Synced::Committed(decided, positions, transaction.commit().await),
+        Err(error) => {
+            let _ = transaction.rollback().await;
+            Synced::Before(Err(error))
+        }
+    }
+}
+
+/// Takes the locks, reads what the commits stand on, folds and decides. The order of the locks is the same everywhere: appends, projections
+/// by their names, rows.
+pub(super) async fn decide(
+    connection: &mut PgConnection,
+    lock_class: i32,
+    last_stream: i64,
+    commits: &[&NewCommit],
+) -> Result<Decided, DbError> {
+    let events: usize = commits.iter().map(|commit| commit.events.len()).sum();
+    reserve(connection, 0).await?;
+    let Some(mut syncs) = Syncs::of(commits) else {
+        let mut state = State { last_stream, ..look_up(connection, commits).await? };
+        let positions = reserve(connection, events).await?;
+        let plan = Plan::draft(&mut Open, &mut state, commits.iter().copied());
+        return Ok(Decided { plan, state, writes: Vec::new(), connected: Vec::new(), positions });
+    };
+    let asked = syncs.asked();
+    let mut keys: Vec<i32> = asked.iter().map(|asked| projection_lock(asked.name)).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    sqlx::query("SELECT pg_advisory_xact_lock($1, k) FROM unnest($2::integer[]) AS k")
+        .bind(lock_class)
+        .bind(keys)
+        .execute(&mut *connection)
+        .await?;
+    // Each statement from here on sees what those have committed who held the locks before.
+    let mut state = State { last_stream, ..look_up(connection, commits).await? };
+    // Behind the versions that were read: whoever wrote those took his positions before.
+    let positions = reserve(connection, events).await?;
+    let answers = pending::answer(connection, asked).await?;
+    let reserved = positions.iter().map(|position| position.cast_unsigned()).collect();
+    syncs.answer(Positions::Reserved(reserved), answers);
+    load(&mut syncs, connection, commits).await?;
+    let plan = Plan::draft(&mut syncs, &mut state, commits.iter().copied());
+    let writes = syncs.writes().collect();
+    Ok(Decided { plan, state, writes, connected: syncs.into_connected(), positions })
+}
+
+/// Takes the append's lock and as many positions.
+async fn reserve(connection: &mut PgConnection, events: usize) -> Result<Vec<i64>, sqlx::Error> {
+    debug_assert_eq!(locks::APPEND, 0, "as in the function");
+    sqlx::query_scalar("SELECT es_reserve($1)")
+        .bind(i32::try_from(events).unwrap_or(i32::MAX))
+        .fetch_one(connection)
+        .await
+}
+
+/// Loads the rows that the commits may touch.
+async fn load(syncs: &mut Syncs, connection: &mut PgConnection, commits: &[&NewCommit]) -> Result<(), DbError> {
+    for (place, wanted) in syncs.wanted(commits).into_iter().enumerate() {
+        let parked = if wanted.has_letters {
+            let texts = wanted.keys.iter().map(RowKey::as_str).collect();
+            parked_of(connection, wanted.name, wanted.version, texts).await?
+        } else {
+            FxHashSet::default()
+        };
+        let rows = match wanted.table {
+            Some(table) => by_keys(connection, table, &wanted.keys).await?,
+            None => Vec::new(),
+        };
+        syncs.supply(place, wanted.keys.into_iter().zip(rows), parked);
+    }
+    Ok(())
+}
+
+/// Writes what was decided: the group, rows, watermarks. Gives the positions of the events.
+pub(super) async fn write(
+    connection: &mut PgConnection,
+    decided: &Decided,
+    commits: &[&NewCommit],
+) -> Result<Vec<i64>, DbError> {
+    let Decided { plan, state, writes, positions, .. } = decided;
+    let reserved = positions.get(..plan.writes.events.len());
+    let positions = append(connection, plan, state, commits, reserved).await?;
+    for writes in writes {
+        if let Some((table, changes)) = &writes.rows {
+            rows::write(connection, *table, changes).await?;
+        }
+        let numbered = writes.marks.iter().filter_map(|(stream, version, position)| {
+            Some((state.streams.get(stream)?.number, version.cast_signed(), position.cast_signed()))
+        });
+        let mut marks: Vec<_> = numbered.collect();
+        marks.sort_unstable();
+        watermarks(connection, writes.name, writes.version, &marks).await?;
+    }
+    Ok(positions)
+}
+
+async fn watermarks(
+    connection: &mut PgConnection,
+    name: &str,
+    version: u32,
+    marks: &[(i64, i64, i64)],
+) -> Result<(), DbError> {
+    if marks.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO watermarks (name, version, stream_no, stream_version, position) \
+         SELECT $1, $2, m.stream_no, m.stream_version, m.position \
+         FROM unnest($3::bigint[], $4::bigint[], $5::bigint[]) AS m (stream_no, stream_version, position) ORDER BY m.stream_no \
+         ON CONFLICT (name, version, stream_no) DO UPDATE SET stream_version = excluded.stream_version, position = excluded.position",
+    )
+    .bind(name)
+    .bind(i64::from(version))
+    .bind(marks.iter().map(|(stream, ..)| *stream).collect::<Vec<_>>())
+    .bind(marks.iter().map(|(_, version, _)| *version).collect::<Vec<_>>())
+    .bind(marks.iter().map(|(.., position)| *position).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    Ok(())
+}

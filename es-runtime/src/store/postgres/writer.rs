@@ -1,0 +1,231 @@
+//! The one task that appends: it takes what stands in line, makes groups of it, and stores each group with one flush.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use super::error::store_error;
+use super::open::Place;
+use super::options::{GroupLimits, PostgresOptions};
+use super::outcome::Session;
+use crate::event::GlobalPosition;
+use crate::store::group::cache::StreamCache;
+use crate::store::{NewCommit, StoreError, TicketSender};
+
+/// How many numbers for new streams are taken at once: what the sequence `stream_numbers` counts by.
+pub(super) const NUMBERS: i64 = 1_024;
+
+/// What the writer is asked to do.
+#[derive(Debug)]
+pub(super) enum Work {
+    Commit(Pending),
+    Close(oneshot::Sender<()>),
+}
+
+/// A commit in line, and who waits for it.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) commit: NewCommit,
+    pub(super) ticket: TicketSender,
+}
+
+/// Numbers for new streams that no other process has.
+#[derive(Debug, Default)]
+pub(super) struct Numbers {
+    /// The last one that was given away.
+    pub(super) last: i64,
+    end: i64,
+}
+
+pub(super) struct Writer {
+    place: Place,
+    pub(super) lock_class: i32,
+    pub(super) line: Option<Line>,
+    pub(super) cache: StreamCache,
+    pub(super) numbers: Numbers,
+    /// The last position that is known to be stored, by whom ever.
+    pub(super) head: Arc<watch::Sender<GlobalPosition>>,
+    /// The last position that this process stored.
+    pub(super) stored: watch::Sender<GlobalPosition>,
+    queue: mpsc::Receiver<Work>,
+    limits: GroupLimits,
+    linger: Duration,
+}
+
+/// The connection that appends, and its session on the server.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) connection: PgConnection,
+    pub(super) session: Session,
+}
+
+/// What was taken out of the line for one turn.
+#[derive(Default)]
+struct Turn {
+    commits: Vec<Pending>,
+    events: usize,
+    bytes: usize,
+    closing: Vec<oneshot::Sender<()>>,
+}
+
+impl Turn {
+    fn take(&mut self, work: Work) {
+        match work {
+            Work::Commit(pending) => {
+                self.events += pending.commit.events.len();
+                self.bytes += bytes(&pending.commit);
+                self.commits.push(pending);
+            }
+            Work::Close(closed) => self.closing.push(closed),
+        }
+    }
+}
+
+impl Writer {
+    pub(super) async fn new(
+        place: Place,
+        options: &PostgresOptions,
+        lock_class: i32,
+        mut connection: PgConnection,
+        head: Arc<watch::Sender<GlobalPosition>>,
+        stored: watch::Sender<GlobalPosition>,
+        queue: mpsc::Receiver<Work>,
+    ) -> Result<Self, StoreError> {
+        place.limit_waiting(&mut connection).await?;
+        let session = Session::of(&mut connection).await.map_err(|error| store_error(error, "connecting"))?;
+        let most = usize::try_from(NUMBERS).unwrap_or(usize::MAX);
+        Ok(Self {
+            place,
+            lock_class,
+            line: Some(Line { connection, session }),
+            cache: StreamCache::new(options.cached_streams, false),
+            numbers: Numbers::default(),
+            head,
+            stored,
+            queue,
+            // A group finds numbers for all of its streams in one block.
+            limits: GroupLimits { commits: options.group.commits.min(most), ..options.group },
+            linger: options.linger,
+        })
+    }
+
+    /// Works until the store is closed or its last handle is gone, and everything that was in line is done.
+    pub(super) async fn run(mut self) {
+        let mut closing = Vec::new();
+        // What did not fit into the last group.
+        let mut held: Option<Work> = None;
+        let mut target = 0;
+        loop {
+            let next = match held.take() {
+                Some(work) => work,
+                None => match self.queue.recv().await {
+                    Some(work) => work,
+                    None => break,
+                },
+            };
+            let mut turn = Turn::default();
+            turn.take(next);
+            held = self.fill(&mut turn, target).await;
+            if !turn.closing.is_empty() {
+                // Nothing more comes in; what is in line is still stored.
+                self.queue.close();
+                closing.append(&mut turn.closing);
+            }
+            let commits = turn.commits.len();
+            if commits > 0 {
+                self.store(turn.commits).await;
+            }
+            // How many are worth waiting for next time: only if there was company.
+            let company = commits + self.queue.len() + usize::from(held.is_some());
+            target = if company > 1 { company } else { 0 };
+        }
+        if let Some(line) = self.line.take() {
+            // Nothing runs on it any more; a connection that does not close well is closed by the server.
+            let _ = line.connection.close().await;
+        }
+        for closed in closing {
+            let _nobody_waits = closed.send(());
+        }
+    }
+
+    /// Fills a turn from the line, up to the limits. Gives back what did not fit.
+    async fn fill(&mut self, turn: &mut Turn, target: usize) -> Option<Work> {
+        let mut until = None;
+        loop {
+            while turn.commits.len() < self.limits.commits {
+                let Ok(work) = self.queue.try_recv() else { break };
+                if let Work::Commit(pending) = &work
+                    && !self.fits(turn, &pending.commit)
+                {
+                    return Some(work);
+                }
+                turn.take(work);
+            }
+            if turn.commits.len() >= target.min(self.limits.commits) || self.queue.is_closed() {
+                return None;
+            }
+            // Those who were answered a moment ago are about to ask again. Without waiting for them, callers split into two
+            // halves that take turns. A timer of tokio is too coarse for this: yielding lets them run.
+            let until = *until.get_or_insert_with(|| Instant::now() + self.linger);
+            if Instant::now() >= until {
+                return None;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn fits(&self, turn: &Turn, commit: &NewCommit) -> bool {
+        turn.commits.is_empty()
+            || (turn.events + commit.events.len() <= self.limits.events
+                && turn.bytes + bytes(commit) <= self.limits.bytes)
+    }
+
+    /// Gives the connection; makes it again if it was lost.
+    pub(super) async fn line(&mut self) -> Result<&mut Line, StoreError> {
+        let line = match self.line.take() {
+            Some(line) => line,
+            None => {
+                let mut connection = self.place.connect_writer().await?;
+                let session = Session::of(&mut connection).await.map_err(|error| store_error(error, "connecting"))?;
+                // A server that took the place of the last one may know less than this writer remembers.
+                self.cache.forget();
+                Line { connection, session }
+            }
+        };
+        Ok(self.line.insert(line))
+    }
+
+    /// Takes the connection, for a transaction on it. It is to be put back.
+    pub(super) async fn take_line(&mut self) -> Result<Line, StoreError> {
+        self.line().await?;
+        self.line.take().ok_or(StoreError::Closed)
+    }
+
+    /// Gives the connection up: whatever runs on it is not waited for. Gives its session, of which it has to be found out what it did.
+    pub(super) fn lose(&mut self) -> Option<Session> {
+        self.line.take().map(|line| line.session)
+    }
+
+    /// Makes sure that there are numbers for as many new streams.
+    pub(super) async fn number(&mut self, streams: usize) -> Result<(), sqlx::Error> {
+        let wanted = i64::try_from(streams).unwrap_or(NUMBERS);
+        if self.numbers.end - self.numbers.last < wanted
+            && let Some(line) = &mut self.line
+        {
+            let first: i64 =
+                sqlx::query_scalar("SELECT nextval('stream_numbers')").fetch_one(&mut line.connection).await?;
+            self.numbers = Numbers { last: first - 1, end: first - 1 + NUMBERS };
+        }
+        Ok(())
+    }
+}
+
+/// Counts what a commit brings into a transaction.
+fn bytes(commit: &NewCommit) -> usize {
+    let events: usize = commit.events.iter().map(|event| event.body.len()).sum();
+    events + commit.snapshot.as_ref().map_or(0, |snapshot| snapshot.state.len())
+}

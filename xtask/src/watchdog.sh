@@ -1,0 +1,50 @@
+# Makes a PostgreSQL server, and puts it away when standard input ends: however the process at the other end of that pipe ends,
+# the pipe ends with it.
+#
+# Arguments: the folder of PostgreSQL's programs; the folder to use, in which `password` and `settings` are.
+# Says `ready` when the server takes connections, else why there is none. At the word `crash` the server ends as in a crash, and at `start` it
+# comes back.
+programs=$1 folder=$2 server=
+
+# The server ends at once and leaves everything as it is, as in a crash.
+crash() {
+    [ -z "$server" ] || { kill -QUIT "$server"; wait "$server"; } 2>/dev/null
+    server=
+}
+
+put_away() {
+    crash
+    cd / && rm -rf "$folder"
+}
+
+give_up() {
+    tail -n 20 "$folder/log"
+    put_away
+    exit 1
+}
+
+start() {
+    "$programs/postgres" -D "$folder/data" >>"$folder/log" 2>&1 </dev/null &
+    server=$!
+    # The server writes its status there.
+    until grep -q '^ready' "$folder/data/postmaster.pid" 2>/dev/null; do
+        kill -0 "$server" 2>/dev/null || give_up
+        sleep 0.05
+    done
+    echo ready
+}
+
+cd "$folder" || exit 1
+"$programs/initdb" --pgdata="$folder/data" --username=postgres --pwfile="$folder/password" \
+    --auth-host=password --auth-local=reject --encoding=UTF8 --locale=C >"$folder/log" 2>&1 </dev/null || give_up
+cat "$folder/settings" >>"$folder/data/postgresql.conf" || give_up
+start
+# Only the pipe's end ends us. The server has its own handlers.
+trap '' HUP INT TERM
+while read -r word; do
+    case $word in
+        crash) crash && rm -f "$folder/data/postmaster.pid" && echo crashed ;;
+        start) start ;;
+    esac
+done
+put_away
