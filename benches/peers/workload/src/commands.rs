@@ -32,6 +32,9 @@ pub struct Options {
     /// What the random accounts and amounts begin with.
     #[arg(long, default_value_t = 4_711)]
     pub seed: u64,
+    /// What a shell runs when all accounts are open, before the clients warm up: `ANALYZE`, for example.
+    #[arg(long)]
+    pub before: Option<String>,
     /// Keeps no state between commands, where the library would.
     #[arg(long)]
     pub cold: bool,

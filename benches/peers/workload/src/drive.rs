@@ -1,5 +1,6 @@
 //! Clients that dispatch, and what is seen of them.
 
+use std::process::Command as Process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -26,7 +27,7 @@ pub(crate) struct Seen {
     pub(crate) latencies: Vec<u32>,
 }
 
-/// Opens all accounts.
+/// Opens all accounts; then runs what is to be run before the rest.
 pub(crate) async fn open<B: Bank>(bank: &Arc<B>, model: &Arc<Model>, options: &Options) -> Result<()> {
     let next = Arc::new(AtomicU64::new(0));
     let mut clients = tokio::task::JoinSet::new();
@@ -49,12 +50,17 @@ pub(crate) async fn open<B: Bank>(bank: &Arc<B>, model: &Arc<Model>, options: &O
     while let Some(client) = clients.join_next().await {
         client??;
     }
-    Ok(())
+    match &options.before {
+        Some(command) if !Process::new("sh").args(["-c", command]).status()?.success() => {
+            Err(format!("`{command}` failed").into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Lets clients warm up, then dispatch while it is measured.
 pub(crate) async fn drive<B: Bank>(bank: &Arc<B>, model: &Arc<Model>, options: &Options) -> Result<Seen> {
-    let late = Instant::now() + Duration::from_secs(3_600);
+    let late = Instant::now() + Duration::from_hours(1);
     clients(bank, model, options, 0..options.warm_up, late).await?;
     let (flushes, retries, begun) = (flushes()?, bank.retries(), Instant::now());
     let turns = options.warm_up..options.warm_up + options.commands;
