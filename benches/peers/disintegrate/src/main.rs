@@ -75,19 +75,19 @@ impl StateMutate for Opening {
 /// What is in an account.
 #[derive(Clone, Default, StateQuery, Serialize, Deserialize)]
 #[state_query(AccountEvent)]
-struct Account {
+struct Content {
     #[id]
     account: Uuid,
     opened: bool,
-    balance: i64,
+    cents: i64,
 }
 
-impl StateMutate for Account {
+impl StateMutate for Content {
     fn mutate(&mut self, event: Self::Event) {
         match event {
             AccountEvent::Opened { .. } => self.opened = true,
-            AccountEvent::Deposited { cents, .. } => self.balance += cents,
-            AccountEvent::Withdrawn { cents, .. } => self.balance -= cents,
+            AccountEvent::Deposited { cents, .. } => self.cents += cents,
+            AccountEvent::Withdrawn { cents, .. } => self.cents -= cents,
         }
     }
 }
@@ -147,11 +147,11 @@ struct Withdraw {
 
 impl Decision for Withdraw {
     type Event = DomainEvent;
-    type StateQuery = Account;
+    type StateQuery = Content;
     type Error = Refusal;
 
-    fn state_query(&self) -> Account {
-        Account { account: self.account, ..Account::default() }
+    fn state_query(&self) -> Content {
+        Content { account: self.account, ..Content::default() }
     }
 
     fn validation_query<ID: EventId>(&self) -> Option<StreamQuery<ID, DomainEvent>> {
@@ -159,8 +159,8 @@ impl Decision for Withdraw {
         Some(all.exclude_events(event_types!(DomainEvent, [Opened, Deposited])))
     }
 
-    fn process(&self, state: &Account) -> Result<Vec<DomainEvent>, Refusal> {
-        if !state.opened || self.cents > state.balance {
+    fn process(&self, state: &Content) -> Result<Vec<DomainEvent>, Refusal> {
+        if !state.opened || self.cents > state.cents {
             return Err(Refusal);
         }
         Ok(vec![DomainEvent::Withdrawn { account: self.account, cents: self.cents }])
@@ -202,7 +202,7 @@ impl Bank for Disintegrate {
     }
 
     async fn balance(&self, account: Uuid) -> Result<i64> {
-        Ok(self.states.load(Account { account, ..Account::default() }).await?.state().balance)
+        Ok(self.states.load(Content { account, ..Content::default() }).await?.state().cents)
     }
 }
 

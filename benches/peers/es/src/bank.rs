@@ -1,7 +1,5 @@
 //! The domain.
 
-#![expect(clippy::needless_pass_by_value, reason = "a handler takes its command by value")]
-
 use es_runtime::prelude::*;
 
 #[domain_event]

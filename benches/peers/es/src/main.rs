@@ -33,12 +33,11 @@ async fn start(options: &Options) -> Result<BankApp> {
     if options.cold {
         store = store.cached_streams(1);
     }
-    let builder = App::<Bank, _>::builder(store.connect(&options.url).await?);
-    let cold = options.cold;
-    Ok(builder
-        .limits(|limits| limits.cached_aggregates = if cold { 0 } else { limits.cached_aggregates })
-        .build()
-        .await?)
+    let mut builder = App::<Bank, _>::builder(store.connect(&options.url).await?);
+    if options.cold {
+        builder = builder.limits(|limits| limits.cached_aggregates = 0);
+    }
+    Ok(Box::pin(builder.build()).await?)
 }
 
 impl peers_workload::Bank for Es {

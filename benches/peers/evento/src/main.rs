@@ -1,5 +1,7 @@
 //! evento, the newest stable release: an aggregator, loaded before each command and saved with `save_with`, as its documentation does.
 
+#![expect(clippy::unused_async, reason = "the library wants its handlers so")]
+
 use std::process::ExitCode;
 
 use bincode::{Decode, Encode};

@@ -14,7 +14,7 @@ pub(crate) fn describe(server: &Server, options: &Options) -> Result<String> {
     match server.flush.fixed() {
         Some(us) => {
             let before = server.flush.counted()?;
-            server.sql("postgres", &["SELECT txid_current()"])?;
+            server.sql("postgres", &["CHECKPOINT"])?;
             if server.flush.counted()? == before {
                 return Err("the fixed flush is not in place: nothing was counted".into());
             }
