@@ -290,15 +290,11 @@ macro_rules! on_every_store {
                 }
             )+
         }
-#[cfg(feature = "postgres")]
         mod postgres {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    if <crate::postgres::Schema as crate::place::Place>::is_left_out() {
-                        return;
-                    }
-                    let schema = <crate::postgres::Schema as crate::place::Place>::new();
+                    let schema = crate::postgres::schema!();
                     super::$test(crate::place::Place::open(&schema).await).await;
                 }
             )+

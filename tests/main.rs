@@ -9,9 +9,9 @@ mod domain;
 mod faulty;
 mod flow;
 mod place;
-#[cfg(feature = "postgres")]
 mod postgres;
 mod properties;
+mod random;
 mod read;
 
 /// Runs a future where there is no runtime.

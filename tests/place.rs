@@ -95,7 +95,6 @@ macro_rules! at_the_parents_place {
         let (kind, address) = crate::place::told();
         match kind.as_str() {
             crate::place::File::KIND => $work(crate::place::File::at(&address)).await,
-            #[cfg(feature = "postgres")]
             crate::postgres::Schema::KIND => $work(crate::postgres::Schema::at(&address)).await,
             _ => panic!("there is no store of the kind `{kind}`"),
         }
@@ -114,7 +113,6 @@ macro_rules! at_every_place {
                 }
             )+
         }
-#[cfg(feature = "postgres")]
         mod postgres {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

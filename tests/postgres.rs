@@ -1,4 +1,15 @@
-//! The server that the tests on PostgreSQL use, and a schema of it for each of them.
+//! The server that the tests on PostgreSQL use, and a schema of it for each of them; beside it what is particular to that store.
+
+mod cut;
+mod foreign;
+mod horizon;
+mod load;
+mod loss;
+mod naive;
+mod opening;
+mod proxy;
+mod rights;
+mod table;
 
 use std::str::FromStr as _;
 
@@ -6,8 +17,21 @@ use es_runtime::event::EventId;
 use es_runtime::store::PostgresStore;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _};
+use xtask::Cluster;
 
 use crate::place::Place;
+
+/// A new schema; the test ends here where there is no server and that is meant.
+macro_rules! schema {
+    () => {{
+        use crate::place::Place as _;
+        if crate::postgres::Schema::is_left_out() {
+            return;
+        }
+        crate::postgres::Schema::new()
+    }};
+}
+pub(crate) use schema;
 
 /// Where the server is.
 const URL: &str = "ES_TEST_POSTGRES";
@@ -18,30 +42,55 @@ const WITHOUT: &str = "ES_TEST_WITHOUT_POSTGRES";
 const MISSING: &str = "there is no PostgreSQL server for this test: run `cargo xtask test`, or \
     `cargo xtask test --without-postgres` to leave out what needs one. For single tests: `cargo xtask postgres`";
 
-/// The server's address.
-pub fn url() -> String {
-    std::env::var(URL).ok().filter(|url| !url.is_empty()).expect(MISSING)
+/// A server that one test has to itself, to let it crash; none where tests on PostgreSQL are left out.
+pub fn server_of_its_own() -> Option<Cluster> {
+    if Schema::is_left_out() {
+        return None;
+    }
+    let binaries = xtask::binaries().expect(xtask::MISSING);
+    Some(Cluster::start(&binaries).expect("a server"))
+}
+
+/// Waits, with a limit, until something holds.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !holds().await {
+        assert!(std::time::Instant::now() < deadline, "not within 30 seconds: {what}");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
 }
 
 /// A schema with a name that no other one has.
 pub struct Schema {
+    url: String,
     name: String,
     is_mine: bool,
 }
 
 impl Schema {
+    /// Makes one on another server than that of the tests.
+    pub fn on(url: &str) -> Self {
+        let random = EventId::new_v7().as_uuid().as_u64_pair().1;
+        Self { url: url.to_owned(), name: format!("t_{random:x}"), is_mine: true }
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// How to connect, under a name that tells the connections of this place.
     pub fn options(&self) -> PgConnectOptions {
-        PgConnectOptions::from_str(&url()).unwrap().application_name(&self.name)
+        PgConnectOptions::from_str(&self.url).unwrap().application_name(&self.name)
     }
 
     /// A connection beside those of the store, in the same schema.
     pub async fn connect(&self) -> PgConnection {
         self.options().options([("search_path", &self.name)]).connect().await.unwrap()
+    }
+
+    /// Runs statements in the schema without the store.
+    pub async fn raw(&self, sql: &str) {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.connect().await).await.unwrap();
     }
 }
 
@@ -60,17 +109,16 @@ impl Place for Schema {
     }
 
     fn new() -> Self {
-        url();
-        let random = EventId::new_v7().as_uuid().as_u64_pair().1;
-        Self { name: format!("t_{random:x}"), is_mine: true }
+        Self::on(&std::env::var(URL).ok().filter(|url| !url.is_empty()).expect(MISSING))
     }
 
     fn at(address: &str) -> Self {
-        Self { name: address.to_owned(), is_mine: false }
+        let (name, url) = address.split_once(' ').expect("a name and a URL");
+        Self { url: url.to_owned(), name: name.to_owned(), is_mine: false }
     }
 
     fn address(&self) -> String {
-        self.name.clone()
+        format!("{} {}", self.name, self.url)
     }
 
     async fn open(&self) -> PostgresStore {
@@ -96,6 +144,14 @@ async fn drop_schema(options: PgConnectOptions, name: String) -> Result<(), sqlx
     // Those who still use it would keep us waiting.
     let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = $1";
     sqlx::query(end).bind(&name).execute(&mut connection).await?;
+    // A prepared transaction has no connection that ends it.
+    let prepared: Vec<String> = sqlx::query_scalar("SELECT gid FROM pg_prepared_xacts WHERE gid = $1")
+        .bind(&name)
+        .fetch_all(&mut connection)
+        .await?;
+    for prepared in prepared {
+        sqlx::raw_sql(AssertSqlSafe(format!("ROLLBACK PREPARED '{prepared}'"))).execute(&mut connection).await?;
+    }
     sqlx::raw_sql("SET lock_timeout = '5s'; SET client_min_messages = error").execute(&mut connection).await?;
     let drop = format!("DROP SCHEMA IF EXISTS {name} CASCADE");
     sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut connection).await?;

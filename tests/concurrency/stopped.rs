@@ -6,12 +6,20 @@ use es_runtime::app::{CommandReply, CommandRequest, DispatchService};
 use es_runtime::error::BoxError;
 use es_runtime::event::StreamId;
 use es_runtime::prelude::*;
-use es_runtime::store::AppendError;
+use es_runtime::store::{AppendError, Store};
 use futures_util::StreamExt as _;
 use tower::ServiceExt as _;
 
-use crate::domain::{Account, Bank, Deposit, Gateway, Misbehave, Misbehaviour, Open, PayOut, Rename, Withdraw, bank};
+use crate::domain::{
+    Account, Bank, Deposit, Gateway, Misbehave, Misbehaviour, Open, PayOut, Rename, Withdraw, bank, on_every_store,
+};
 use crate::faulty::{FaultyStore, Switch};
+use crate::place::{File, Place as _};
+use crate::postgres::schema;
+
+on_every_store! {
+    the_reader_of_an_import_may_dispatch,
+}
 
 const SHORT: Duration = Duration::from_millis(20);
 
@@ -206,10 +214,8 @@ async fn a_layer_that_fails_after_the_command_was_stored_leaves_an_unknown_outco
 }
 
 /// An import whose reader dispatches in between, to an aggregate that the import is busy with.
-#[tokio::test]
-async fn the_reader_of_an_import_may_dispatch() {
-    let folder = tempfile::tempdir().unwrap();
-    let bank = bank(SqliteStore::open(folder.path().join("es.db")).await.unwrap()).await;
+async fn the_reader_of_an_import_may_dispatch<S: Store>(store: S) {
+    let bank = bank(store).await;
     let account = Uuid::now_v7();
     bank.dispatch(Open { account, owner: "ann".into() }).await.unwrap();
     bank.dispatch(Deposit::of(account, 1_000)).await.unwrap();
@@ -226,11 +232,20 @@ async fn the_reader_of_an_import_may_dispatch() {
     assert_eq!(bank.load::<Account>(account).await.unwrap().version(), 102);
 }
 
-/// The same on SQLite, where loading, handing over and the answer are waited for one by one, with others behind.
 #[tokio::test]
 async fn a_dispatch_dropped_at_any_poll_on_sqlite_leaves_all_or_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(folder.path().join("es.db")).await.unwrap();
+    let file = File::new();
+    dropped_at_any_poll(file.open().await).await;
+}
+
+#[tokio::test]
+async fn a_dispatch_dropped_at_any_poll_on_postgres_leaves_all_or_nothing() {
+    let schema = schema!();
+    dropped_at_any_poll(schema.open().await).await;
+}
+
+/// As below, where loading, handing over and the answer are waited for one by one, with others behind.
+async fn dropped_at_any_poll<S: Store>(store: S) {
     let account = Uuid::now_v7();
     let (mut stored, mut gone) = (0, 0);
     bank(store.clone()).await.dispatch(Open { account, owner: "ann".into() }).await.unwrap();

@@ -46,18 +46,17 @@ async fn commands_take_effect_in_the_order_of_their_first_polls<S: Store>(store:
     let bank = bank(store).await;
     let account = Uuid::now_v7();
     bank.dispatch(Open { account, owner: "ann".into() }).await.unwrap();
-    let mut begun: Vec<_> = (1..=100).map(|cents| bank.dispatch(Deposit::of(account, cents)).into_future()).collect();
-    let mut finished = Vec::new();
-    for dispatch in &mut begun {
-        if let std::task::Poll::Ready(outcome) = futures_util::poll!(dispatch) {
-            finished.push(outcome.unwrap().version());
+    let mut begun = Vec::new();
+    for cents in 1..=100 {
+        let mut dispatch = bank.dispatch(Deposit::of(account, cents)).into_future();
+        match futures_util::poll!(&mut dispatch) {
+            std::task::Poll::Ready(outcome) => drop(outcome.unwrap()),
+            std::task::Poll::Pending => begun.push(dispatch),
         }
     }
     // The rest is driven from the other end.
-    if finished.is_empty() {
-        begun.reverse();
-        futures_util::future::try_join_all(begun).await.unwrap();
-    }
+    begun.reverse();
+    futures_util::future::try_join_all(begun).await.unwrap();
     let history = bank.history::<Account>(account).await.unwrap();
     let cents: Vec<i64> = history
         .iter()

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use es_runtime::event::{AnyEvent, EventId, Recorded, StreamId};
 use es_runtime::store::{AppendError, EventStore as _, Ledger as _, Store};
 use es_runtime::testing::contract::fixture::{With as _, commit, event_of, version, whole_log};
+use futures_util::future::join_all;
 
 use crate::place::{Place, at_the_parents_place, tell};
 
@@ -20,12 +21,12 @@ const CALLERS: usize = 6;
 
 /// A commit that the child was told is durable.
 #[derive(Debug, PartialEq, Eq, Hash, Clone)]
-pub(super) struct Acknowledged {
-    pub(super) commit: String,
-    pub(super) stream: String,
-    pub(super) version: u64,
-    pub(super) position: u64,
-    pub(super) events: u64,
+pub(crate) struct Acknowledged {
+    pub(crate) commit: String,
+    pub(crate) stream: String,
+    pub(crate) version: u64,
+    pub(crate) position: u64,
+    pub(crate) events: u64,
 }
 
 /// Starts a writer at a place. Each of its callers makes this many commits, and ends with the first one that is refused for
@@ -47,7 +48,7 @@ pub(super) fn start_with(command: &mut Command, place: &impl Place, commits: usi
 }
 
 /// Reads what a child acknowledges, line by line, until it ends or `enough` says so.
-pub(super) fn acknowledged(child: &mut Child, mut enough: impl FnMut(usize) -> bool) -> Vec<Acknowledged> {
+pub(crate) fn acknowledged(child: &mut Child, mut enough: impl FnMut(usize) -> bool) -> Vec<Acknowledged> {
     let mut lines = BufReader::new(child.stdout.take().unwrap());
     let mut acknowledged = Vec::new();
     let mut line = String::new();
@@ -79,7 +80,7 @@ async fn write(place: impl Place) {
     let commits: usize = std::env::var(COMMITS).unwrap().parse().unwrap();
     let store = place.open().await;
     let callers = (0..CALLERS).map(|caller| tokio::spawn(call(store.clone(), caller, commits)));
-    for caller in futures_util::future::join_all(callers).await {
+    for caller in join_all(callers).await {
         caller.unwrap();
     }
     store.close().await;
@@ -132,41 +133,50 @@ pub(super) async fn check<P: Place>(store: &P::Store, acknowledged: &[Acknowledg
         assert!(ids.insert(event.id()), "event {} is there twice", event.id());
     }
     let stored = commits_of(&log);
-    for commit in &stored {
-        let record = store.find("", &commit.commit).await.unwrap().expect("a stored commit has its ledger entry");
-        assert_eq!(record.committed.position.get(), commit.position);
-        assert_eq!(record.events.len() as u64, commit.events);
+    for commits in stored.chunks(16) {
+        let found = join_all(commits.iter().map(|commit| store.find("", &commit.commit))).await;
+        for (commit, found) in commits.iter().zip(found) {
+            let record = found.unwrap().expect("a stored commit has its ledger entry");
+            assert_eq!(record.committed.position.get(), commit.position);
+            assert_eq!(record.events.len() as u64, commit.events);
+        }
     }
     let known: std::collections::HashSet<_> = stored.iter().collect();
     for commit in acknowledged {
-        assert!(known.contains(commit), "acknowledged but not stored as such: {commit:?}");
+        if !known.contains(commit) {
+            let instead = stored.iter().find(|stored| stored.commit == commit.commit);
+            let ledger = store.find("", &commit.commit).await;
+            panic!("acknowledged but not stored as such: {commit:?}, but {instead:?}, in the ledger {ledger:?}");
+        }
     }
     stored
 }
 
-/// Puts the log's events together to commits, and asserts that each is whole.
+/// Puts the log's events together to commits, in the order of their last events, and asserts that each is whole. Where several processes
+/// write at once, their commits may stand in each other.
 fn commits_of(log: &[Recorded<AnyEvent>]) -> Vec<Acknowledged> {
     let mut commits = Vec::new();
-    let mut rest = log;
-    while let Some(first) = rest.first() {
-        let body = std::str::from_utf8(&first.event().body).unwrap();
-        let (commit, events) = body.split_once(' ').unwrap();
-        let count: usize = events.parse().unwrap();
-        assert!(rest.len() >= count, "commit {commit} is there in part");
-        let (events, behind) = rest.split_at(count);
-        for event in events {
-            assert_eq!(event.event().body, first.event().body, "commit {commit} is there in part");
-            assert_eq!(event.stream(), first.stream());
+    let mut begun: HashMap<&str, Vec<&Recorded<AnyEvent>>> = HashMap::new();
+    for event in log {
+        let body = std::str::from_utf8(&event.event().body).unwrap();
+        let (commit, count) = body.split_once(' ').unwrap();
+        let events = begun.entry(commit).or_default();
+        events.push(event);
+        assert!(events.iter().all(|other| other.stream() == event.stream()), "commit {commit} is on two streams");
+        if events.len() == count.parse::<usize>().unwrap() {
+            let versions = events.iter().map(|event| event.version().get());
+            let last = event.version().get();
+            assert!(versions.eq(last + 1 - events.len() as u64..=last), "commit {commit} is not in one piece");
+            commits.push(Acknowledged {
+                commit: commit.to_owned(),
+                stream: event.stream().key().to_owned(),
+                version: last,
+                position: event.position().get(),
+                events: events.len() as u64,
+            });
+            begun.remove(commit);
         }
-        let last = &events[count - 1];
-        commits.push(Acknowledged {
-            commit: commit.to_owned(),
-            stream: last.stream().key().to_owned(),
-            version: last.version().get(),
-            position: last.position().get(),
-            events: count as u64,
-        });
-        rest = behind;
     }
+    assert!(begun.is_empty(), "commits are there in part: {:?}", begun.keys());
     commits
 }

@@ -10,7 +10,6 @@ use proptest::test_runner::TestRunner;
 use crate::block_on;
 use crate::domain::{Account, Bank, Deposit, Open, PayOut, Refused, Rename, Withdraw, bank};
 use crate::place::{File, Place};
-#[cfg(feature = "postgres")]
 use crate::postgres::Schema;
 
 /// One step of a random run.
@@ -259,7 +258,6 @@ fn random_commands_do_what_the_model_says_on_sqlite() {
     run(40, |steps| block_on(compare_at(&File::new(), &steps)));
 }
 
-#[cfg(feature = "postgres")]
 #[test]
 fn random_commands_do_what_the_model_says_on_postgres() {
     if !Schema::is_left_out() {

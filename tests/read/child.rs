@@ -169,7 +169,7 @@ fn kill_myself() {
 }
 
 async fn dispatch(bank: App<Bank, impl Store>, seed: u64) {
-    let mut random = super::random::Random::new(seed);
+    let mut random = crate::random::Random::new(seed);
     loop {
         let number = random.below(ACCOUNTS);
         let account = account(number);

@@ -7,9 +7,9 @@ use es_runtime::store::Store;
 
 use super::child::account;
 use super::domain::{Balance, Bank, Close, Deposit, Open, POISON, Withdraw};
-use super::random::Random;
 use super::truth;
 use crate::domain::on_every_store;
+use crate::random::Random;
 
 on_every_store! {
     synchronous_and_asynchronous_events_of_one_aggregate_keep_their_order_under_load,

@@ -6,9 +6,7 @@ use proptest::prelude::*;
 
 use super::domain::{Bank, Close, Deposit, Open, Withdraw, break_for, heal_for};
 use super::truth;
-#[cfg(feature = "postgres")]
 use crate::place::Place as _;
-#[cfg(feature = "postgres")]
 use crate::postgres::Schema;
 
 /// What may happen.
@@ -109,7 +107,6 @@ fn whatever_happens_the_read_models_are_the_fold_of_the_log_on_sqlite() {
     on(60, |steps| async { run(SqliteStore::in_memory().await.unwrap(), steps).await });
 }
 
-#[cfg(feature = "postgres")]
 #[test]
 fn whatever_happens_the_read_models_are_the_fold_of_the_log_on_postgres() {
     if !Schema::is_left_out() {

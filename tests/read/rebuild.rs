@@ -12,8 +12,8 @@ use super::child::account;
 use super::domain::{
     AccountEvent, BalanceChanged, BalanceV2, Bank, BankChanged, BankV2, BranchTotal, Close, Deposit, Open, Withdraw,
 };
-use super::random::Random;
 use crate::domain::on_every_store;
+use crate::random::Random;
 
 on_every_store! {
     a_new_version_is_built_beside_the_old_one_and_takes_over,

@@ -13,6 +13,9 @@ mod pages {
     mod mistakes {}
     #[doc = include_str!("../../docs/operations.md")]
     mod operations {}
+    #[cfg(feature = "postgres")]
+    #[doc = include_str!("../../docs/postgres.md")]
+    mod postgres {}
 }
 
 /// The tutorial: each chapter is one program; `build.rs` puts it together.

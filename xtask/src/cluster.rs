@@ -133,7 +133,7 @@ fn watchdog(binaries: &Binaries, folder: &Path) -> Command {
 /// What a server must be set to that loses nothing, and is alone.
 fn settings(port: u16) -> String {
     format!(
-        "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = ''\nmax_connections = 300\n\
+        "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = ''\nmax_connections = 300\nmax_prepared_transactions = 16\n\
          fsync = on\nsynchronous_commit = on\nfull_page_writes = on\n"
     )
 }

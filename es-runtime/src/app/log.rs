@@ -67,6 +67,7 @@ impl<S: Store> EventLog<S> {
             engine: Arc::clone(&self.engine),
             after: self.from,
             follow: self.follow,
+            until: None,
             watch: self.engine.store.watch(),
         };
         stream::try_unfold(tail, |mut tail| async move {
@@ -100,6 +101,8 @@ struct Tail<S> {
     engine: Arc<Engine<S>>,
     after: GlobalPosition,
     follow: bool,
+    /// The head when the end was first met: without following, it is read that far.
+    until: Option<GlobalPosition>,
     watch: watch::Receiver<GlobalPosition>,
 }
 
@@ -116,11 +119,21 @@ impl<S: Store> Tail<S> {
                 self.after = last.position();
                 return Ok(Some(page));
             }
-            if !self.follow {
+            if !self.follow && self.is_at_end().await? {
                 return Ok(None);
             }
             self.wait().await;
         }
+    }
+
+    /// An empty page is the end, unless the store knows of more: where transactions that are open may still fill a gap, what stands behind it
+    /// comes later.
+    async fn is_at_end(&mut self) -> Result<bool, StoreError> {
+        let until = match self.until {
+            Some(until) => until,
+            None => *self.until.insert(self.engine.store.head().await?),
+        };
+        Ok(self.after >= until)
     }
 
     /// Waits until it is worth looking again. Losing a wake-up costs latency only: other processes' events and a watch

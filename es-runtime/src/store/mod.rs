@@ -113,7 +113,8 @@ pub trait EventStore: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Recorded<AnyEvent>>, StoreError>> + Send;
 
-    /// Reads up to `limit` events of the whole log after a position. An empty page means that there are none yet.
+    /// Reads up to `limit` events of the whole log after a position. An empty page means that there are none yet, or that others may still
+    /// come in front of those there are: up to [`head`](Self::head) it is worth to look again.
     ///
     /// No event below the last one of a page can appear later.
     fn read_all(
@@ -122,7 +123,7 @@ pub trait EventStore: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Recorded<AnyEvent>>, StoreError>> + Send;
 
-    /// Gives the position of the newest event that readers may see; [`GlobalPosition::START`] where there is none.
+    /// Gives the position of the newest event that is stored; [`GlobalPosition::START`] where there is none. Readers get there, if not at once.
     fn head(&self) -> impl Future<Output = Result<GlobalPosition, StoreError>> + Send;
 
     /// Counts the events of all streams.

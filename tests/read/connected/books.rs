@@ -8,7 +8,7 @@ use es_runtime::prelude::*;
 
 use crate::read::child::account;
 use crate::read::domain::{Account, Core, Deposit, Deposited, Open, Opened, POISON, SLOW, Withdraw, Withdrawn};
-use crate::read::random::Random;
+use crate::random::Random;
 
 /// Every event once, in SQL: no key that would hide a double.
 #[derive(Default)]

@@ -33,7 +33,6 @@ mod sqlite {
     include!("books.rs");
 }
 
-#[cfg(feature = "postgres")]
 mod postgres {
     use es_runtime::store::PostgresStore as Store;
     use sqlx::PgConnection as Connection;
@@ -48,10 +47,7 @@ mod postgres {
                 $(
                     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                     async fn $test() {
-                        if <crate::postgres::Schema as crate::place::Place>::is_left_out() {
-                            return;
-                        }
-                        let schema = <crate::postgres::Schema as crate::place::Place>::new();
+                        let schema = crate::postgres::schema!();
                         super::$test(crate::place::Place::open(&schema).await).await;
                     }
                 )+

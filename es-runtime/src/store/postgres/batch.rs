@@ -1,10 +1,11 @@
 //! Stores what subscriptions make of the log.
 //!
 //! The usual batch, rows that were folded outside and a checkpoint that moves, is one statement: the rows are written where the checkpoint moved.
-//! Everything else is a transaction behind the projection's lock. Both move the checkpoint by comparing position and epoch, so a batch that is sent
+//! Everything else is a transaction behind the projection's lock. Where the version is to become the active one, that is another (`switch`). Both move the checkpoint by comparing position and epoch, so a batch that is sent
 //! twice, because nobody knows what became of it, is stored once.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
@@ -14,15 +15,13 @@ use super::connected;
 use super::error::{DbError, fault, store_error};
 use super::fold::{fold, forget_watermarks, passed, position};
 use super::letters;
-use super::open::locks;
 use super::outcome::Session;
-use super::pool::{Breaking, End, Outcome, discard, lock_sql, reading};
+use super::pool::{Breaking, End, Outcome, discard, reading};
 use super::registry::projection_lock;
 use super::rows;
 use super::statement::Statement;
-use super::switch;
 use super::text::escaped;
-use crate::store::{Batch, BatchDone, BatchError, BatchWork, SafePosition};
+use crate::store::{Batch, BatchDone, BatchError, BatchWork, SafePosition, StoreError};
 
 /// What became of a batch.
 pub(super) type Stored = Result<BatchDone, BatchError>;
@@ -73,23 +72,26 @@ impl Breaking for Refused {
 
 impl PostgresStore {
     /// Stores a batch. Not to be dropped.
-    pub(super) async fn store_batch(&self, mut batch: Batch) -> Stored {
+    pub(super) async fn store_batch(&self, batch: Batch) -> Stored {
         if batch.to.is_some_and(|to| to.get() < batch.from) {
             // A checkpoint goes forward only; back it is moved by hand.
             return Err(BatchError::Fenced);
         }
-        // Appends are held off only where it looks as if it would come to something.
-        batch.switch = batch.switch && reading!(self, DOING, connection => switch::may_come(connection, &batch).await)?;
-        let plain = batch.letters.is_empty() && batch.parked.is_empty() && batch.settles.is_none() && !batch.switch;
-        match batch.work {
-            BatchWork::Rows(_) | BatchWork::Nothing if plain => self.store_at_once(&batch).await,
-            _ => self.store_in_transaction(batch).await,
+        let plain = batch.letters.is_empty() && batch.parked.is_empty() && batch.settles.is_none();
+        let at_once = plain && matches!(batch.work, BatchWork::Rows(_) | BatchWork::Nothing);
+        let batch = Arc::new(batch);
+        if at_once {
+            self.store_at_once(&batch).await?;
+        } else {
+            self.store_in_transaction(&batch).await?;
         }
+        let switched = batch.switch && self.switch(batch).await?;
+        Ok(BatchDone { switched })
     }
 
     /// Stores a batch with one statement. Where the connection breaks, the batch is sent again: the one that is still on its way does not
     /// find the checkpoint any more where it was, or this one does not.
-    async fn store_at_once(&self, batch: &Batch) -> Stored {
+    async fn store_at_once(&self, batch: &Arc<Batch>) -> Result<(), BatchError> {
         let mut lost: Option<sqlx::Error> = None;
         let uncertain = |lost: &sqlx::Error, then: &dyn std::fmt::Display| {
             Err(BatchError::Uncertain { reason: format!("{lost}; then {then}") })
@@ -101,10 +103,24 @@ impl PostgresStore {
                 (Err(error), None) => return Err(error.into()),
                 (Err(error), Some(lost)) => return uncertain(lost, &error),
             };
+            crate::fail_point::reached("batch.begun");
             let statement = at_once(self.shared.lock_class, batch).map_err(|error| error.explain(DOING))?;
-            let moved = statement.row(&mut connection).await.and_then(|row| row.try_get::<i64, _>(0));
+            let sent = self.shared.place.patience.answered(statement.row(&mut connection)).await;
+            let moved = sent.and_then(|row| Ok((row.try_get::<i64, _>(0)?, row.try_get::<bool, _>(1)?)));
             match (moved, &lost) {
-                (Ok(1), _) => return Ok(BatchDone::default()),
+                (Ok((1, _)), _) => {
+                    crate::fail_point::reached("batch.stored");
+                    return Ok(());
+                }
+                // Somebody else holds the projection's lock: it is waited for in a transaction.
+                (Ok((_, false)), lost) => {
+                    drop(connection);
+                    let stored = self.store_in_transaction(batch).await;
+                    return match (stored, lost) {
+                        (Err(BatchError::Fenced), Some(lost)) => self.found(batch, lost).await,
+                        (stored, _) => stored,
+                    };
+                }
                 (Ok(_), None) => return Err(BatchError::Fenced),
                 (Ok(_), Some(lost)) => return self.found(batch, lost).await,
                 (Err(error), _) if fault(&error).breaks_connection() && left > 0 => {
@@ -122,36 +138,50 @@ impl PostgresStore {
     }
 
     /// After one that was lost: a batch that found the checkpoint elsewhere is stored where it stands at its end.
-    async fn found(&self, batch: &Batch, lost: &sqlx::Error) -> Stored {
+    pub(super) async fn found(&self, batch: &Batch, lost: &sqlx::Error) -> Result<(), BatchError> {
         match reading!(self, DOING, connection => standing(connection, batch).await) {
-            Ok(Some(at)) if moves(batch) && Some(at) == batch.to.map(position) => Ok(BatchDone::default()),
+            Ok(Some(at)) if moves(batch) && Some(at) == batch.to.map(position) => Ok(()),
             Ok(_) => Err(BatchError::Fenced),
             Err(error) => Err(BatchError::Uncertain { reason: format!("{lost}; then {error}") }),
         }
     }
 
-    async fn store_in_transaction(&self, batch: Batch) -> Stored {
-        let class = self.shared.lock_class;
-        let pool = self.pool_for(matches!(batch.work, BatchWork::Connected { .. }));
-        // With a switch, the append's lock comes first.
-        let locks = if batch.switch { vec![] } else { vec![projection_lock(&batch.id.name)] };
-        let (opening, shared) = (self.opening(&locks), std::sync::Arc::new(batch));
-        let batch = std::sync::Arc::clone(&shared);
-        let ended = self.transaction(&pool, &opening, DOING, move |connection| {
-            Box::pin(async move { inside(connection, &batch, class).await.map(End::Commit) })
-        });
-        match ended.await? {
-            Outcome::Ended(done) => {
+    async fn store_in_transaction(&self, batch: &Arc<Batch>) -> Result<(), BatchError> {
+        let mut outcome = self.try_in_transaction(batch, false).await?;
+        if matches!(&outcome, Outcome::Failed(refused) if connected::may_be_another(batch, refused)) {
+            self.tidy(&outcome).await;
+            outcome = self.try_in_transaction(batch, true).await?;
+        }
+        self.tidy(&outcome).await;
+        match outcome {
+            Outcome::Ended(()) => {
                 crate::fail_point::reached("batch.stored");
-                Ok(done)
+                Ok(())
             }
-            Outcome::Failed(Refused::Alone(error)) => Err(error),
+            Outcome::Failed(Refused::Alone(error) | Refused::Left(error, _)) => Err(error),
             Outcome::Failed(Refused::Database(error)) => Err(store_error(error, DOING).into()),
-            Outcome::Failed(Refused::Left(error, session)) => {
-                self.end(session).await;
-                Err(error)
-            }
-            Outcome::AtCommit(error, done) => self.find_out(&shared, error, done).await,
+            Outcome::AtCommit(error, ()) => self.find_out(batch, error).await,
+        }
+    }
+
+    async fn try_in_transaction(&self, batch: &Arc<Batch>, care: bool) -> Result<Outcome<(), Refused>, StoreError> {
+        let batch = Arc::clone(batch);
+        let functions = matches!(batch.work, BatchWork::Connected { .. });
+        let mut opening = self.hasty(projection_lock(&batch.id.name));
+        if functions {
+            // For what they do with tables of their own, the server's own limit holds.
+            opening.push_str("; SET LOCAL lock_timeout TO DEFAULT");
+        }
+        self.transaction(&self.pool_for(functions), &opening, DOING, move |connection| {
+            Box::pin(async move { inside(connection, &batch, care).await.map(End::Commit) })
+        })
+        .await
+    }
+
+    /// Ends a session in which a function was left in the middle.
+    async fn tidy(&self, outcome: &Outcome<(), Refused>) {
+        if let Outcome::Failed(Refused::Left(_, session)) = outcome {
+            self.end(*session).await;
         }
     }
 
@@ -167,7 +197,7 @@ impl PostgresStore {
     }
 
     /// Looks whether a transaction whose commit failed is stored. It has moved the checkpoint: reading that for update waits until it is over.
-    async fn find_out(&self, batch: &Batch, error: sqlx::Error, done: BatchDone) -> Stored {
+    pub(super) async fn find_out(&self, batch: &Batch, error: sqlx::Error) -> Result<(), BatchError> {
         if fault(&error).is_certain() {
             return Err(store_error(error, DOING).into());
         }
@@ -176,7 +206,7 @@ impl PostgresStore {
             return uncertain(error.to_string());
         }
         match reading!(self, DOING, connection => standing(connection, batch).await) {
-            Ok(at) if at == batch.to.map(position) => Ok(done),
+            Ok(at) if at == batch.to.map(position) => Ok(()),
             Ok(Some(at)) if at.cast_unsigned() == batch.from.get() => Err(store_error(error, DOING).into()),
             Ok(_) => uncertain(error.to_string()),
             Err(second) => uncertain(format!("{error}; then {second}")),
@@ -207,15 +237,15 @@ fn number(number: u64) -> i64 {
 }
 
 /// Where the checkpoint stands afterwards.
-pub(super) fn target(batch: &Batch) -> i64 {
+fn target(batch: &Batch) -> i64 {
     number(batch.to.map_or(batch.from, SafePosition::get).get())
 }
 
-/// Moves the checkpoint. Arguments: name, version, partition, to, from, epoch.
+/// Moves the checkpoint; that of a partition that was paused stays where it is. Arguments: name, version, partition, to, from, epoch.
 macro_rules! moving {
     () => {
         "UPDATE subscriptions SET position = $4 WHERE name = $1 AND version = $2 AND partition = $3 \
-         AND position = $5 AND epoch = $6"
+         AND position = $5 AND epoch = $6 AND (status = 'running' OR $4 = $5)"
     };
 }
 
@@ -228,43 +258,36 @@ fn bind_claims(statement: &mut Statement, batch: &Batch) {
     statement.argument(number(batch.epoch));
 }
 
-/// Makes the statement of a whole batch. It says how many checkpoints it moved.
+/// Makes the statement of a whole batch. It says how many checkpoints it moved, and whether it has the lock that it needs.
 fn at_once(class: i32, batch: &Batch) -> Result<Statement, DbError> {
     const MOVED: &str = "EXISTS (SELECT 1 FROM moved)";
     let mut statement = Statement::new("WITH ");
-    let nothing = !matches!(batch.work, BatchWork::Rows(_));
-    if nothing {
-        // Commits may fold the same projection. What is read behind the lock, the checkpoint, is read as it is then.
-        let lock = lock_sql(class, projection_lock(&batch.id.name));
-        statement.push(&format!("held AS MATERIALIZED ({lock}), "));
-    }
-    bind_claims(&mut statement, batch);
-    statement.push(concat!("moved AS (", moving!()));
-    statement.push(if nothing { " AND EXISTS (SELECT 1 FROM held) RETURNING 1)" } else { " RETURNING 1)" });
     if let BatchWork::Rows(set) = &batch.work {
+        bind_claims(&mut statement, batch);
+        statement.push(concat!("moved AS (", moving!(), " RETURNING 1)"));
         rows::add(&mut statement, set.table, &set.changes, MOVED)?;
-    } else if batch.to.is_some() {
+        statement.push(" SELECT count(*), true FROM moved");
+        return Ok(statement);
+    }
+    // Commits may fold the same projection. The checkpoint is looked at as it is behind the lock.
+    let key = projection_lock(&batch.id.name);
+    statement.push(&format!("held (it) AS MATERIALIZED (SELECT pg_try_advisory_xact_lock({class}, {key})), "));
+    bind_claims(&mut statement, batch);
+    statement.push(concat!("moved AS (", moving!(), " AND (SELECT it FROM held) RETURNING 1)"));
+    if batch.to.is_some() {
         statement.push(concat!(", passed AS (DELETE FROM watermarks WHERE ", passed!()));
         statement.push(&format!(" AND {MOVED})"));
     }
-    statement.push(" SELECT count(*) FROM moved");
+    statement.push(" SELECT count(*), (SELECT it FROM held) FROM moved");
     Ok(statement)
 }
 
 /// What a batch does inside its transaction.
-async fn inside(connection: &mut PgConnection, batch: &Batch, class: i32) -> Result<BatchDone, Refused> {
+async fn inside(connection: &mut PgConnection, batch: &Batch, care: bool) -> Result<(), Refused> {
     crate::fail_point::reached("batch.begun");
-    let mut holds = false;
-    if batch.switch {
-        holds = switch::hold_appends(connection, class).await?;
-        let locks: &[i32] = if holds { &[locks::REGISTRY] } else { &[] };
-        for key in locks.iter().copied().chain([projection_lock(&batch.id.name)]) {
-            sqlx::query("SELECT pg_advisory_xact_lock($1, $2)").bind(class).bind(key).execute(&mut *connection).await?;
-        }
-    }
     if let BatchWork::Connected { .. } = &batch.work {
         // The checkpoint moves after the functions: should one of them end the transaction, it has not moved.
-        connected::run_batch(connection, batch).await?;
+        connected::run_batch(connection, batch, care).await?;
         claim(connection, batch).await?;
     } else {
         check_parked(connection, batch).await?;
@@ -281,9 +304,8 @@ async fn inside(connection: &mut PgConnection, batch: &Batch, class: i32) -> Res
     if !matches!(batch.work, BatchWork::Rows(_)) {
         forget_watermarks(connection, batch).await?;
     }
-    let switched = holds && switch::finish(connection, batch).await?;
     crate::fail_point::reached("batch.written");
-    Ok(BatchDone { switched })
+    Ok(())
 }
 
 /// Moves the checkpoint, takes the letter that is dealt with, adds new ones.

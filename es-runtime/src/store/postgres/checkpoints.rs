@@ -1,5 +1,7 @@
 //! Where those who follow the log stand.
 
+use std::time::Duration;
+
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 use uuid::Uuid;
@@ -17,6 +19,9 @@ use crate::store::{
     Batch, BatchDone, BatchError, Checkpoint, CheckpointStore, EventStore as _, Letter, PartitionId, ProcessId,
     StoreError, SubscriptionStatus,
 };
+
+/// How long a rewind waits for open transactions that append below its position.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl CheckpointStore for PostgresStore {
     async fn project(&self, batch: Batch) -> Result<BatchDone, BatchError> {
@@ -47,7 +52,8 @@ impl CheckpointStore for PostgresStore {
     async fn rewind(&self, name: &str, version: u32, to: GlobalPosition) -> Result<(), StoreError> {
         // What is below it and still on its way must not be passed over.
         let to = to.min(self.head().await?).get();
-        self.shared.horizon.pass(to).await?;
+        let passed = tokio::time::timeout(PATIENCE, self.shared.horizon.pass(to)).await;
+        passed.map_err(|_| StoreError::Locked { waited: PATIENCE })??;
         let (owned, opening) = (name.to_owned(), self.opening(&[locks::REGISTRY, projection_lock(name)]));
         let changed = self.work("rewinding", opening, move |connection| {
             Box::pin(async move { Ok(End::Commit(back_to(connection, &owned, version, to).await?)) })

@@ -8,6 +8,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use sqlx::error::DatabaseError;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
@@ -19,8 +20,7 @@ use super::text::escaped;
 use crate::event::{AnyEvent, Recorded};
 use crate::private::panic_message;
 use crate::projection::{BoxFuture, ConnectedProjector, ProjectionFailure};
-use crate::store::sql::fold::Fresh;
-use crate::store::sql::functions::{Function, Progress, Session, run_with_care};
+use crate::store::sql::functions::{Function, Progress, Session};
 use crate::store::{Batch, BatchError, BatchWork, StoreError};
 
 impl Session for PgConnection {
@@ -76,22 +76,6 @@ async fn watched(connection: &mut PgConnection, limit: Option<Duration>, functio
 }
 
 async fn run(connection: &mut PgConnection, function: Function<'_>) -> Result<(), Broken> {
-    let failed = match once(connection, function).await {
-        Err(Broken::Failed(failure)) => failure,
-        ran => return ran,
-    };
-    let Function::Events(projector, events, progress) = function else { return Err(Broken::Failed(failed)) };
-    if events.len() <= 1 {
-        return Err(Broken::Failed(failed));
-    }
-    // An earlier function may have spoiled the transaction, and passed over the error that said so.
-    connection.execute("ROLLBACK TO es_function").await.map_err(|error| ended(function, &error))?;
-    run_with_care(connection, projector, events, progress).await.map_err(Broken::Failed)?;
-    // One by one it goes well.
-    finish(connection, function).await
-}
-
-async fn once(connection: &mut PgConnection, function: Function<'_>) -> Result<(), Broken> {
     function.run(connection).await.map_err(Broken::Failed)?;
     finish(connection, function).await
 }
@@ -100,16 +84,12 @@ async fn once(connection: &mut PgConnection, function: Function<'_>) -> Result<(
 async fn finish(connection: &mut PgConnection, function: Function<'_>) -> Result<(), Broken> {
     let Err(error) = connection.execute(END).await else { return Ok(()) };
     let database = error.as_database_error();
-    if database.and_then(|error| error.code()).as_deref() == Some("25P02") {
+    if database.and_then(DatabaseError::code).as_deref() == Some("25P02") {
         let cause = "a statement of it failed, and it went on as if nothing had happened".to_owned();
         return Err(Broken::Failed(ProjectionFailure::Failed { handler: function.name(), cause }));
     }
-    Err(ended(function, &error))
-}
-
-fn ended(function: Function<'_>, error: &sqlx::Error) -> Broken {
     let cause = format!("it ended the transaction that it runs in; what it did is undone ({error})");
-    Broken::Lost(ProjectionFailure::Failed { handler: function.name(), cause })
+    Err(Broken::Lost(ProjectionFailure::Failed { handler: function.name(), cause }))
 }
 
 /// Runs the one function of a projection that takes an event, for as long as it may.
@@ -139,31 +119,30 @@ pub(super) async fn reset_inside(
     })
 }
 
-/// Looks whether a batch may be done, and runs its functions.
-pub(super) async fn run_batch(connection: &mut PgConnection, batch: &Batch) -> Result<(), Refused> {
+/// Tells whether a batch that failed is worth another try, with care: an earlier function may have spoiled the transaction, and passed over the
+/// error that said so.
+pub(super) fn may_be_another(batch: &Batch, refused: &Refused) -> bool {
+    let (Refused::Alone(error) | Refused::Left(error, _)) = refused else { return false };
+    let failed = matches!(error, BatchError::Failed { failure: ProjectionFailure::Failed { .. }, .. });
+    failed && matches!(&batch.work, BatchWork::Connected { events, .. } if events.len() > 1)
+}
+
+/// Looks whether a batch may be done, and runs its functions; with care, event by event.
+pub(super) async fn run_batch(connection: &mut PgConnection, batch: &Batch, care: bool) -> Result<(), Refused> {
     let BatchWork::Connected { projector, events, timeout } = &batch.work else { return Ok(()) };
     let session = check(connection, batch).await?;
     check_parked(connection, batch).await?;
     let projection = projector.descriptor();
     let mut fresh = not_folded(connection, &batch.id, events, projection.has_sync()).await?;
     fresh.retain(|event| projection.takes(event));
-    run_all(connection, &**projector, &fresh, *timeout, session).await
-}
-
-async fn run_all(
-    connection: &mut PgConnection,
-    projector: &dyn ConnectedProjector,
-    fresh: &Fresh,
-    timeout: Duration,
-    session: ServerSession,
-) -> Result<(), Refused> {
     if fresh.events.is_empty() {
         return Ok(());
     }
     let progress = Progress::default();
     let failed = |failure| BatchError::Failed { index: fresh.place(progress.event()), failure };
-    let function = Function::Events(projector, &fresh.events, &progress);
-    watched(connection, Some(timeout), function).await.map_err(|broken| match broken {
+    let function = if care { Function::EventsWithCare } else { Function::Events };
+    let function = function(&**projector, &fresh.events, &progress);
+    watched(connection, Some(*timeout), function).await.map_err(|broken| match broken {
         Broken::Failed(failure) => Refused::Alone(failed(failure)),
         Broken::Lost(failure) => Refused::Left(failed(failure), session),
         Broken::Database(error) => Refused::Database(error),

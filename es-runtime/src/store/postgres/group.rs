@@ -137,9 +137,9 @@ impl Writer {
     async fn write_with_care(&mut self, commits: &[&NewCommit]) -> Result<Attempt, Failed> {
         self.line().await.map_err(Failed::store)?;
         self.number_for(commits).await?;
-        let last_stream = self.numbers.last;
+        let (last_stream, patience) = (self.numbers.last, self.place.patience.clone());
         let line = self.line().await.map_err(Failed::store)?;
-        let mut state = match look_up(&mut line.connection, commits).await {
+        let mut state = match patience.answered(look_up(&mut line.connection, commits)).await {
             Ok(state) => State { last_stream, ..state },
             Err(DbError::Store(error)) => return Err(Failed::Separable(error)),
             Err(DbError::Database(error)) => return self.read_failed(error, "reading what a commit touches"),
@@ -152,8 +152,11 @@ impl Writer {
     async fn write(&mut self, plan: Plan, state: &State, commits: &[&NewCommit]) -> Result<Attempt, Failed> {
         let mut positions = Vec::new();
         if !plan.writes.is_empty() {
+            // What is on its way may be stored, whatever comes back: its numbers are given to no other stream.
+            self.numbers.last = self.numbers.last.max(state.last_stream);
+            let patience = self.place.patience.clone();
             let line = self.line().await.map_err(Failed::store)?;
-            let sent = append(&mut line.connection, &plan, state, commits, None).await;
+            let sent = patience.answered(append(&mut line.connection, &plan, state, commits, None)).await;
             crate::fail_point::reached("append.stored");
             positions = match sent {
                 Ok(positions) => positions,

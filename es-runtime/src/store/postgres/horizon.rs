@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::open::locks;
+use super::silence::Patience;
 use crate::event::GlobalPosition;
 use crate::store::StoreError;
 
@@ -35,14 +36,20 @@ pub(super) struct Agent {
     lock_class: i32,
     wanted: watch::Receiver<u64>,
     safe: watch::Sender<u64>,
+    patience: Patience,
     /// Whoever found the log not final looks again when it is.
     head: Arc<watch::Sender<GlobalPosition>>,
 }
 
 impl Horizon {
-    pub(super) fn new(pool: PgPool, lock_class: i32, head: Arc<watch::Sender<GlobalPosition>>) -> (Self, Agent) {
+    pub(super) fn new(
+        pool: PgPool,
+        lock_class: i32,
+        head: Arc<watch::Sender<GlobalPosition>>,
+        patience: Patience,
+    ) -> (Self, Agent) {
         let ((wanted, asked), (safe, told)) = (watch::channel(0), watch::channel(0));
-        (Self { wanted, safe: told }, Agent { pool, lock_class, wanted: asked, safe, head })
+        (Self { wanted, safe: told }, Agent { pool, lock_class, wanted: asked, safe, patience, head })
     }
 
     /// Gives a position up to which every snapshot that is taken from now on is complete.
@@ -113,7 +120,7 @@ impl Agent {
 
     async fn holders(&self) -> Result<FxHashSet<String>, sqlx::Error> {
         let mut connection = self.pool.acquire().await?;
-        match holders(&mut connection, self.lock_class).await {
+        match self.patience.answered(holders(&mut connection, self.lock_class)).await {
             Ok(holders) => Ok(holders),
             Err(error) => {
                 super::pool::discard(connection);

@@ -27,7 +27,7 @@ const LONGEST: i64 = 100 * 365 * 24 * 3_600 * 1_000_000;
 impl LeaseStore for PostgresStore {
     async fn lease(&self, request: &LeaseRequest) -> Result<Vec<Lease>, StoreError> {
         self.shared.processes.0.lock().insert(request.process);
-        let (request, opening) = (request.clone(), self.opening(&[locks::REGISTRY]));
+        let (request, opening) = (request.clone(), self.hasty(locks::REGISTRY));
         self.work("leasing partitions", opening, move |connection| {
             Box::pin(async move { lease(connection, &request).await })
         })

@@ -10,6 +10,7 @@
 //! | `writer`, `group`, `outcome` | the one task that appends; one group through one transaction; what became of it where the server does not say |
 //! | `lookup` | what a group is decided on where it is not decided on trust (`store/group`) |
 //! | `append` | the call that writes a group |
+//! | `silence` | connections on which nothing comes any more |
 //! | `horizon`, `notify` | up to where the log is final; waking readers of other processes |
 //! | `read` | the log |
 //! | `ledger`, `identity`, `snapshot` | the smaller tables |
@@ -43,6 +44,7 @@ mod read;
 mod registry;
 mod rows;
 mod select;
+mod silence;
 mod snapshot;
 mod statement;
 mod switch;
@@ -80,6 +82,9 @@ pub use options::{PostgresDurability, PostgresOptions};
 
 /// How often a follower looks for events of other processes that nobody told it of.
 const POLL: Duration = Duration::from_secs(1);
+
+/// How long connections are waited for that are to close.
+const CLOSE: Duration = Duration::from_secs(5);
 
 /// The store in a PostgreSQL database (14 or later), in a schema of its own. Cloning gives another handle to the same store.
 ///
@@ -186,10 +191,10 @@ impl PostgresStore {
             writer.run().await;
             drop(ended);
         });
-        let (horizon, agent) = Horizon::new(pool.clone(), lock_class, Arc::clone(&head));
+        let (horizon, agent) = Horizon::new(pool.clone(), lock_class, Arc::clone(&head), place.patience.clone());
         let tasks = [
             tokio::spawn(agent.run()),
-            tokio::spawn(notify::tell(pool.clone(), place.channel(), news)),
+            tokio::spawn(notify::tell(pool.clone(), place.patience.clone(), place.channel(), news)),
             tokio::spawn(notify::listen(pool.clone(), place.channel(), Arc::clone(&head))),
         ];
         let tasks = tasks.iter().map(tokio::task::JoinHandle::abort_handle).collect();
@@ -265,8 +270,11 @@ impl EventStore for PostgresStore {
         for task in &self.shared.tasks {
             task.abort();
         }
-        self.shared.pool.close().await;
-        self.shared.functions.close().await;
+        let (pool, functions) = (&self.shared.pool, &self.shared.functions);
+        let closed = tokio::time::timeout(CLOSE, async { tokio::join!(pool.close(), functions.close()) });
+        if closed.await.is_err() {
+            tracing::debug!("connections that are in use, or lead nowhere, close later");
+        }
     }
 }
 
@@ -326,3 +334,6 @@ impl IdentityMap for PostgresStore {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgListener, PgPool};
 use tokio::sync::watch;
 
+use super::silence::Patience;
 use crate::event::GlobalPosition;
 
 /// How long lies between two notifications at least.
@@ -18,11 +19,16 @@ const PAUSE: Duration = Duration::from_millis(5);
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Tells others what this process has stored, until the writer is gone.
-pub(super) async fn tell(pool: PgPool, channel: String, mut stored: watch::Receiver<GlobalPosition>) {
+pub(super) async fn tell(
+    pool: PgPool,
+    patience: Patience,
+    channel: String,
+    mut stored: watch::Receiver<GlobalPosition>,
+) {
     while stored.changed().await.is_ok() {
         let position = stored.borrow_and_update().to_string();
-        let told = sqlx::query("SELECT pg_notify($1, $2)").bind(&channel).bind(position).execute(&pool).await;
-        if let Err(error) = told {
+        let telling = sqlx::query("SELECT pg_notify($1, $2)").bind(&channel).bind(position).execute(&pool);
+        if let Err(error) = patience.answered(telling).await {
             tracing::debug!(%error, "others were not told of new events; they look by themselves");
         }
         tokio::time::sleep(PAUSE).await;

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::pool::PoolConnectionMetadata;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, SqlSafeStr as _};
 use tokio::time::Instant;
 
 use super::error::{Fault, damaged, fault, store_error, unreachable};
 use super::options::PostgresOptions;
+use super::silence::Patience;
+use crate::projection::BoxFuture;
 use crate::store::StoreError;
 
 /// The schema's tables, oldest first. What is published here is never changed.
@@ -40,6 +43,7 @@ pub(super) struct Place {
     options: PgConnectOptions,
     pub(super) schema: String,
     pub(super) connect_timeout: Duration,
+    pub(super) patience: Patience,
     connections: u32,
 }
 
@@ -75,6 +79,7 @@ impl Place {
             options: connection.options(settings).disable_statement_logging(),
             schema: options.schema.clone(),
             connect_timeout: options.connect_timeout,
+            patience: Patience::new(options.statement_timeout),
             connections: options.connections,
         })
     }
@@ -92,7 +97,20 @@ impl Place {
             .acquire_timeout(self.connect_timeout)
             // A connection that is gone shows at its first use, and what was asked is asked again: see `pool.rs`.
             .test_before_acquire(false)
+            .before_acquire(self.trusting())
             .connect_lazy_with(self.options.clone())
+    }
+
+    /// Leaves out connections that most likely lead nowhere.
+    fn trusting(
+        &self,
+    ) -> impl Fn(&mut PgConnection, PoolConnectionMetadata) -> BoxFuture<'_, Result<bool, sqlx::Error>> + Send + Sync + 'static
+    {
+        let patience = self.patience.clone();
+        move |_, connection| {
+            let trusts = patience.trusts(connection.age);
+            Box::pin(async move { Ok(trusts) })
+        }
     }
 
     /// Makes the pool for functions of the user's. It connects when it is needed.
@@ -113,7 +131,7 @@ impl Place {
 
     pub(super) async fn limit_waiting(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
         let limit = format!("SET lock_timeout = {}", LOCK_TIMEOUT.as_millis());
-        let set = connection.execute(AssertSqlSafe(limit)).await;
+        let set = self.patience.answered(connection.execute(AssertSqlSafe(limit))).await;
         set.map(drop).map_err(|error| store_error(error, "connecting"))
     }
 
@@ -171,11 +189,13 @@ impl Place {
             return Ok(());
         }
         if !may {
-            let (found, newest) = (found.last().map_or(0, |(version, _)| *version), MIGRATIONS.len());
-            let reason = format!(
-                "schema `{}` is at version {found}, this program needs {newest}: migrate it first",
-                self.schema
-            );
+            let found = found.last().map_or(0, |(version, _)| *version);
+            let known = MIGRATIONS.last().map_or(0, |(version, ..)| *version);
+            if found > known {
+                return Err(StoreError::NewerSchema { found, known });
+            }
+            let reason =
+                format!("schema `{}` is at version {found}, this program needs {known}: migrate it first", self.schema);
             return Err(StoreError::Unavailable { reason, source: None });
         }
         let doing = "bringing its tables up to date";
@@ -195,6 +215,10 @@ impl Place {
             if !there {
                 transaction.execute(AssertSqlSafe(format!("CREATE SCHEMA {}", self.schema))).await?;
             }
+            // Functions that append run with the owner's rights, and keep this path: nothing that others put into `public` stands in for
+            // what they call.
+            let path = format!("SET LOCAL search_path = {}, pg_temp", self.schema);
+            transaction.execute(AssertSqlSafe(path)).await?;
             Ok(())
         };
         prepared.await.map_err(|error| store_error(error, doing))?;

@@ -99,7 +99,7 @@ impl Writer {
         Err(if separable { Failed::Separable(error) } else { Failed::store(error) })
     }
 
-    /// Looks whether the group is stored, once the session that wrote it is gone.
+    /// Finds out whether the group is stored. The connections that look may break as well: as long as there is one, it can be found out.
     async fn find_out(
         &mut self,
         session: Option<Session>,
@@ -107,17 +107,38 @@ impl Writer {
         plan: &Plan,
         commits: &[&NewCommit],
     ) -> Result<Wrote, Failed> {
-        let uncertain =
-            |reason: String| Failed::Together(AppendError::Uncertain { reason: format!("{error}; then {reason}") });
-        let line = self.line().await.map_err(|second| uncertain(second.to_string()))?;
+        let until = Instant::now() + self.place.connect_timeout;
+        let mut pause = Duration::from_millis(1);
+        loop {
+            let looked = tokio::time::timeout_at(until + END, self.look(session, plan, commits)).await;
+            let second = match looked {
+                Ok(Ok(Some(positions))) => return Ok(Wrote::Stored(positions)),
+                Ok(Ok(None)) => return Ok(Wrote::Nothing(store_error(error, "writing a commit"))),
+                Ok(Err(second)) => second,
+                Err(_) => "the server did not answer".to_owned(),
+            };
+            self.lose();
+            if Instant::now() >= until {
+                let reason = format!("{error}; then {second}");
+                return Err(Failed::Together(AppendError::Uncertain { reason }));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(100));
+        }
+    }
+
+    /// Looks whether the group is stored, once the session that wrote it is gone.
+    async fn look(
+        &mut self,
+        session: Option<Session>,
+        plan: &Plan,
+        commits: &[&NewCommit],
+    ) -> Result<Option<Vec<i64>>, String> {
+        let line = self.line().await.map_err(|error| error.to_string())?;
         if let Some(session) = session {
-            session.end(&mut line.connection).await.map_err(uncertain)?;
+            session.end(&mut line.connection).await?;
         }
-        let found = look_for(&mut line.connection, plan, commits).await;
-        match found.map_err(|second| uncertain(second.to_string()))? {
-            Some(positions) => Ok(Wrote::Stored(positions)),
-            None => Ok(Wrote::Nothing(store_error(error, "writing a commit"))),
-        }
+        look_for(&mut line.connection, plan, commits).await.map_err(|error| error.to_string())
     }
 }
 

@@ -9,6 +9,8 @@ use tracing::Instrument as _;
 
 use super::PostgresStore;
 use super::error::{DbError, fault, store_error};
+use super::open::LOCK_TIMEOUT;
+use super::silence::Patience;
 use crate::projection::BoxFuture;
 use crate::store::StoreError;
 
@@ -31,7 +33,7 @@ macro_rules! reading {
             let mut lent = $store.lend().await?;
             let result: Result<_, $crate::store::postgres::error::DbError> = {
                 let $connection: &mut sqlx::PgConnection = &mut lent;
-                async { $asked }.await
+                $store.shared.place.patience.answered(async { $asked }).await
             };
             match result {
                 Ok(value) => break Ok::<_, $crate::store::StoreError>(value),
@@ -124,6 +126,13 @@ impl PostgresStore {
         text
     }
 
+    /// As [`opening`](Self::opening), for what is done often and may be tried again: it waits as long as an append does, so that those who wait for
+    /// somebody who stands still do not have all connections.
+    pub(super) fn hasty(&self, key: i32) -> String {
+        let (begin, lock) = (self.opening(&[]), lock_sql(self.shared.lock_class, key));
+        format!("{begin}; SET LOCAL lock_timeout = {}; {lock}", LOCK_TIMEOUT.as_millis())
+    }
+
     /// Runs something inside a transaction of its own, behind the locks, to its end: also where the caller is dropped.
     ///
     /// A connection that is gone before anything was done on it is thrown away, and the next one is taken. One that is lost while the
@@ -169,9 +178,10 @@ impl PostgresStore {
         let mut run = Some(run);
         loop {
             let mut connection = self.lend_of(pool).await?;
-            let begun = match connection.begin_with(AssertSqlSafe(opening.to_owned())).await {
+            let patience = &self.shared.place.patience;
+            let begun = match patience.answered(connection.begin_with(AssertSqlSafe(opening.to_owned()))).await {
                 Ok(transaction) => match run.take() {
-                    Some(run) => Ok(in_transaction(transaction, run).await),
+                    Some(run) => Ok(in_transaction(transaction, patience, run).await),
                     None => return Err(StoreError::Closed),
                 },
                 Err(error) => Err(error),
@@ -221,9 +231,13 @@ pub(super) async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> 
 }
 
 /// sqlx's own transaction: functions of the user's may begin one inside, and one that is left half-way is rolled back.
-async fn in_transaction<T, E>(mut transaction: Transaction<'_, Postgres>, run: impl Run<T, E>) -> Outcome<T, E> {
+async fn in_transaction<T, E>(
+    mut transaction: Transaction<'_, Postgres>,
+    patience: &Patience,
+    run: impl Run<T, E>,
+) -> Outcome<T, E> {
     match run(&mut transaction).await {
-        Ok(End::Commit(value)) => match transaction.commit().await {
+        Ok(End::Commit(value)) => match patience.answered(transaction.commit()).await {
             Ok(()) => Outcome::Ended(value),
             Err(error) => Outcome::AtCommit(error, value),
         },

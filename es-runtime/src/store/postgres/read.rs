@@ -83,6 +83,7 @@ impl PostgresStore {
     /// Reads up to a limit behind a position; only what is final.
     pub(super) async fn log(&self, after: GlobalPosition, limit: usize) -> Result<Vec<Recorded<AnyEvent>>, StoreError> {
         let mut events: Vec<Recorded<AnyEvent>> = Vec::new();
+        let mut versions: FxHashMap<i64, u64> = FxHashMap::default();
         let mut after = after.get();
         while events.len() < limit {
             let wanted = (limit - events.len()).min(PAGE);
@@ -90,6 +91,16 @@ impl PostgresStore {
             let (got, whole) = (rows.len(), rows.len() == wanted);
             if got > 0 {
                 let page = self.recorded(&rows).await?;
+                for (row, event) in rows.iter().zip(&page) {
+                    let version = event.version().get();
+                    if let Some(last) = versions.insert(column(row, 8)?, version)
+                        && version != last + 1
+                    {
+                        let (stream, position) = (event.stream(), event.position());
+                        let place = format!("table event_log, stream `{stream}`, position {position}");
+                        return Err(damaged(place, broken(last, version)));
+                    }
+                }
                 after = page.last().map_or(after, |event| event.position().get());
                 if events.is_empty() { events = page } else { events.extend(page) }
             }

@@ -1,15 +1,17 @@
 //! Which projections there are, and which of their versions serves.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
+use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
 use super::PostgresStore;
 use super::connected::reset_inside;
 use super::error::{DbError, Fault, damaged, fault};
-use super::open::locks;
+use super::open::{LOCK_TIMEOUT, locks};
 use super::pool::{End, reading};
 use super::table::{LONGEST_NAME, quoted, view_sql};
 use super::text::{escaped, unescaped};
@@ -19,7 +21,7 @@ use crate::store::sql::known::{self, Known, Registered, stored_name, table_of};
 use crate::store::{ProjectionRegistry, ProjectionVersion, RegisterError, StoreError, VersionState};
 
 /// How long it is waited for readers of a table that is to be made, dropped or emptied. Whoever reads it meanwhile waits as long.
-const READERS: &str = "2s";
+const READERS: Duration = LOCK_TIMEOUT;
 
 impl ProjectionRegistry for PostgresStore {
     async fn register(
@@ -70,7 +72,7 @@ impl PostgresStore {
     /// Gives the text that begins a transaction that makes, empties or drops tables of a projection.
     fn building(&self, name: &str) -> String {
         let opening = self.opening(&[locks::REGISTRY, projection_lock(name)]);
-        format!("{opening}; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '{READERS}'")
+        format!("{opening}; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = {}", READERS.as_millis())
     }
 }
 
@@ -241,7 +243,7 @@ async fn replace_view(connection: &mut PgConnection, version: &Known) -> Result<
     match connection.execute(AssertSqlSafe(replace)).await {
         Ok(_) => Ok(()),
         // Columns that differ in another way than by new ones at the end.
-        Err(error) if error.as_database_error().and_then(|error| error.code()).as_deref() == Some("42P16") => {
+        Err(error) if error.as_database_error().and_then(DatabaseError::code).as_deref() == Some("42P16") => {
             connection.execute("ROLLBACK TO es_view").await?;
             drop_view(connection, &version.table).await?;
             connection.execute(AssertSqlSafe(format!("CREATE {view}"))).await.map(drop)
@@ -291,7 +293,7 @@ async fn empty(connection: &mut PgConnection, version: &Known) -> Result<(), sql
     let truncate = format!("SAVEPOINT es_empty; TRUNCATE {table}; RELEASE es_empty");
     match connection.execute(AssertSqlSafe(truncate)).await {
         Ok(_) => return Ok(()),
-        Err(error) if matches!(fault(&error), Fault::Busy | Fault::Other) => {}
+        Err(error) if matches!(fault(&error), Fault::Locked | Fault::Other) => {}
         Err(error) => return Err(error),
     }
     connection.execute("ROLLBACK TO es_empty").await?;

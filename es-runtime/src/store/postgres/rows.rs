@@ -54,10 +54,10 @@ pub(super) async fn by_keys(
     }
     statement.push(" FROM unnest(");
     push_keys(&mut statement, table, &named)?;
-    let names = key_names(table);
     let _ = write!(
         statement.text,
-        ") WITH ORDINALITY AS e (tenant{names}, place) JOIN {} AS t ON {}",
+        ") WITH ORDINALITY AS e (tenant{}, place) JOIN {} AS t ON {}",
+        key_names(table),
         quoted(&table.stored_name()),
         same_key(table)
     );

@@ -1,102 +1,104 @@
 //! Makes a version that has caught up the one that serves.
 //!
 //! While it is looked whether anything is left, no append may be under way. A lock that waits to be held alone holds everybody up who comes behind
-//! it, so it never waits for long: where it does not come, the batch is stored without the switch, and the next one tries again.
+//! it. So it is a transaction of its own, behind the batch's, in which nothing else is done and nothing waits for long: where a lock does not come,
+//! the version does not serve yet, and the next batch tries again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::Executor as _;
 use sqlx::postgres::PgConnection;
 
-use super::batch::target;
+use super::PostgresStore;
 use super::error::{DbError, Fault, fault};
 use super::open::locks;
-use super::pool::lock_sql;
-use super::registry::activate;
+use super::pool::{End, Outcome, reading};
+use super::registry::{activate, projection_lock};
 use super::text::escaped;
-use crate::store::Batch;
+use crate::store::{Batch, BatchError, SafePosition, StoreError};
 
 /// How often it is looked whether no append is under way before it is waited for, and how long apart.
 const LOOKS: u32 = 10;
 const BETWEEN: Duration = Duration::from_millis(5);
 
-/// How long appends, or readers of the view, are held up at most.
+/// How long appends, or readers of the view, are held up at most by each lock.
 const PATIENCE: &str = "SET LOCAL lock_timeout = '100ms'";
 
-/// Looks, without any lock, whether a switch may come about: nothing is in the log behind the batch, and every other partition is there.
-pub(super) async fn may_come(connection: &mut PgConnection, batch: &Batch) -> Result<bool, DbError> {
-    let there = sqlx::query_scalar(
-        "SELECT (SELECT coalesce(max(position), 0) FROM event_log) = $4 AND NOT EXISTS (SELECT 1 FROM subscriptions \
-         WHERE name = $1 AND version = $2 AND partition <> $3 AND position < $4) \
+const DOING: &str = "making a version the active one";
+
+impl PostgresStore {
+    /// Makes the version of a batch that is stored the active one, where nothing is left to be done.
+    pub(super) async fn switch(&self, batch: Arc<Batch>) -> Result<bool, BatchError> {
+        let switched = self.try_switch(batch).await;
+        switched.map_err(|error| BatchError::Uncertain { reason: format!("the batch is stored, then {error}") })
+    }
+
+    async fn try_switch(&self, batch: Arc<Batch>) -> Result<bool, StoreError> {
+        // Appends are held off only where it looks as if it would come to something.
+        if !reading!(self, DOING, connection => may_come(connection, &batch).await)? {
+            return Ok(false);
+        }
+        let (class, opening) = (self.shared.lock_class, format!("{}; {PATIENCE}", self.opening(&[])));
+        let switched = self.transaction(&self.shared.pool, &opening, DOING, move |connection| {
+            Box::pin(async move { run(connection, &batch, class).await })
+        });
+        match switched.await? {
+            Outcome::Ended(switched) => Ok(switched),
+            Outcome::Failed(DbError::Database(error)) if matches!(fault(&error), Fault::Locked | Fault::Busy) => {
+                Ok(false)
+            }
+            Outcome::Failed(error) => Err(error.explain(DOING)),
+            Outcome::AtCommit(error, _) => Err(DbError::Database(error).explain(DOING)),
+        }
+    }
+}
+
+/// Takes the locks in their order, looks, and does it.
+async fn run(connection: &mut PgConnection, batch: &Batch, class: i32) -> Result<End<bool>, DbError> {
+    hold_appends(connection, class).await?;
+    for key in [locks::REGISTRY, projection_lock(&batch.id.name)] {
+        lock(connection, class, key).await?;
+    }
+    if !may_come(connection, batch).await? {
+        return Ok(End::RollBack(false));
+    }
+    let switched = activate(connection, &batch.id.name, batch.id.version).await?;
+    crate::fail_point::reached("switch.written");
+    Ok(End::Commit(switched))
+}
+
+/// Tells whether the version is being built and nothing is in the log behind the batch, and every partition is there.
+async fn may_come(connection: &mut PgConnection, batch: &Batch) -> Result<bool, DbError> {
+    let to = batch.to.map_or(batch.from, SafePosition::get).get();
+    let may = sqlx::query_scalar(
+        "SELECT (SELECT coalesce(max(position), 0) FROM event_log) = $3 AND NOT EXISTS (SELECT 1 FROM subscriptions \
+         WHERE name = $1 AND version = $2 AND position < $3) \
          AND EXISTS (SELECT 1 FROM projections WHERE name = $1 AND version = $2 AND state = 'building')",
     )
     .bind(escaped(&batch.id.name))
     .bind(i64::from(batch.id.version))
-    .bind(i64::from(batch.id.partition))
-    .bind(target(batch))
+    .bind(i64::try_from(to).unwrap_or(i64::MAX))
     .fetch_one(connection)
     .await?;
-    Ok(there)
+    Ok(may)
 }
 
-/// Holds every append off until the transaction's end; `false` where that would take too long. Before any other lock.
-pub(super) async fn hold_appends(connection: &mut PgConnection, class: i32) -> Result<bool, sqlx::Error> {
-    for look in 0..LOOKS {
-        if look > 0 {
-            tokio::time::sleep(BETWEEN).await;
-        }
+/// Holds every append off until the transaction's end. Whoever waits for this lock holds those up who come behind him, so first it is only tried.
+async fn hold_appends(connection: &mut PgConnection, class: i32) -> Result<(), sqlx::Error> {
+    for _ in 0..LOOKS {
         let held: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1, $2)")
             .bind(class)
             .bind(locks::APPEND)
             .fetch_one(&mut *connection)
             .await?;
         if held {
-            return Ok(true);
+            return Ok(());
         }
+        tokio::time::sleep(BETWEEN).await;
     }
-    let lock = format!("SAVEPOINT es_lock; {PATIENCE}; {}", lock_sql(class, locks::APPEND));
-    let waited = connection.execute(sqlx::AssertSqlSafe(lock)).await.map(drop);
-    in_time(connection, waited, "RELEASE es_lock; SET LOCAL lock_timeout TO DEFAULT", "ROLLBACK TO es_lock").await
+    lock(connection, class, locks::APPEND).await
 }
 
-/// Makes the version the active one, where nothing is left to be done.
-pub(super) async fn finish(connection: &mut PgConnection, batch: &Batch) -> Result<bool, DbError> {
-    let at_head: bool = sqlx::query_scalar(
-        "SELECT (SELECT coalesce(max(position), 0) FROM event_log) = $3 AND NOT EXISTS (SELECT 1 FROM subscriptions \
-         WHERE name = $1 AND version = $2 AND position < $3)",
-    )
-    .bind(escaped(&batch.id.name))
-    .bind(i64::from(batch.id.version))
-    .bind(target(batch))
-    .fetch_one(&mut *connection)
-    .await?;
-    if !at_head {
-        return Ok(false);
-    }
-    // Whoever reads the view for long must not hold every append up.
-    connection.execute(sqlx::AssertSqlSafe(format!("SAVEPOINT es_switch; {PATIENCE}"))).await?;
-    let (switched, activated) = match activate(connection, &batch.id.name, batch.id.version).await {
-        Ok(switched) => (switched, Ok(())),
-        Err(DbError::Database(error)) => (false, Err(error)),
-        Err(error) => return Err(error),
-    };
-    let done =
-        in_time(connection, activated, "RELEASE es_switch; SET LOCAL lock_timeout TO DEFAULT", "ROLLBACK TO es_switch");
-    let switched = done.await? && switched;
-    crate::fail_point::reached("switch.written");
-    Ok(switched)
-}
-
-/// Ends a savepoint: `false`, and everything behind it undone, where a lock did not come in time.
-async fn in_time(
-    connection: &mut PgConnection,
-    done: Result<(), sqlx::Error>,
-    keep: &'static str,
-    undo: &'static str,
-) -> Result<bool, sqlx::Error> {
-    match done {
-        Ok(()) => connection.execute(keep).await.map(|_| true),
-        Err(error) if fault(&error) == Fault::Busy => connection.execute(undo).await.map(|_| false),
-        Err(error) => Err(error),
-    }
+async fn lock(connection: &mut PgConnection, class: i32, key: i32) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT pg_advisory_xact_lock($1, $2)").bind(class).bind(key).execute(connection).await.map(drop)
 }

@@ -16,6 +16,7 @@ use super::outcome::Wrote;
 use super::pending;
 use super::registry::projection_lock;
 use super::rows::{self, by_keys};
+use super::silence::Patience;
 use super::writer::Writer;
 use crate::event::{AnyEvent, Recorded};
 use crate::projection::ConnectedProjector;
@@ -49,7 +50,8 @@ impl Writer {
         self.number_for(commits).await?;
         let (lock_class, last_stream) = (self.lock_class, self.numbers.last);
         let mut line = self.take_line().await.map_err(Failed::store)?;
-        let synced = synced(&mut line.connection, lock_class, last_stream, commits).await;
+        let patience = self.place.patience.clone();
+        let synced = synced(&mut line.connection, &patience, lock_class, last_stream, commits).await;
         self.line = Some(line);
         crate::fail_point::reached("append.stored");
         match synced {
@@ -72,6 +74,8 @@ impl Writer {
         positions: Vec<i64>,
         committed: Result<(), sqlx::Error>,
     ) -> Result<Attempt, Failed> {
+        // It may be stored, whatever came back: its numbers are given to no other stream.
+        self.numbers.last = self.numbers.last.max(state.last_stream);
         let positions = match committed {
             Ok(()) => positions,
             Err(error) => match self.after_error(error, &plan, commits).await? {
@@ -92,23 +96,29 @@ impl Writer {
 }
 
 /// Decides and writes a group in one transaction. What is left without its commit is rolled back, whatever the connection says to it.
-async fn synced(connection: &mut PgConnection, lock_class: i32, last_stream: i64, commits: &[&NewCommit]) -> Synced {
-    let mut transaction = match connection.begin().await {
+async fn synced(
+    connection: &mut PgConnection,
+    patience: &Patience,
+    lock_class: i32,
+    last_stream: i64,
+    commits: &[&NewCommit],
+) -> Synced {
+    let mut transaction = match patience.answered(connection.begin()).await {
         Ok(transaction) => transaction,
         Err(error) => return Synced::Before(Err(error.into())),
     };
-    let decided = match decide(&mut transaction, lock_class, last_stream, commits).await {
+    let decided = match patience.answered(decide(&mut transaction, lock_class, last_stream, commits)).await {
         Ok(decided) if !decided.plan.writes.is_empty() => decided,
         before => {
-            let _ = transaction.rollback().await;
+            let _ = patience.answered(transaction.rollback()).await;
             return Synced::Before(before);
         }
     };
     crate::fail_point::reached("append.folded");
-    match write(&mut transaction, &decided, commits).await {
-        Ok(positions) => Synced::Committed(decided, positions, transaction.commit().await),
+    match patience.answered(write(&mut transaction, &decided, commits)).await {
+        Ok(positions) => Synced::Committed(decided, positions, patience.answered(transaction.commit()).await),
         Err(error) => {
-            let _ = transaction.rollback().await;
+            let _ = patience.answered(transaction.rollback()).await;
             Synced::Before(Err(error))
         }
     }

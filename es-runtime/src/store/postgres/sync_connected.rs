@@ -8,6 +8,7 @@ use sqlx::{Connection as _, Executor as _};
 use super::connected::{Broken, run_function};
 use super::error::DbError;
 use super::group::{Attempt, Done, Failed};
+use super::silence::Patience;
 use super::sync::{Decided, decide, write};
 use super::writer::Writer;
 use crate::event::{AnyEvent, Recorded};
@@ -55,7 +56,8 @@ impl Writer {
         self.number_for(&[commit]).await?;
         let (lock_class, last_stream) = (self.lock_class, self.numbers.last);
         let mut line = self.take_line().await.map_err(Failed::store)?;
-        let stored = store_alone(&mut line.connection, lock_class, last_stream, commit).await;
+        let patience = self.place.patience.clone();
+        let stored = store_alone(&mut line.connection, &patience, lock_class, last_stream, commit).await;
         self.line = Some(line);
         match stored {
             Ok((Decided { plan, state, .. }, positions, committed)) => {
@@ -93,22 +95,23 @@ impl Writer {
 /// whatever the connection says to it.
 async fn store_alone(
     connection: &mut PgConnection,
+    patience: &Patience,
     lock_class: i32,
     last_stream: i64,
     commit: &NewCommit,
 ) -> Result<(Decided, Vec<i64>, Result<(), sqlx::Error>), Ended> {
     // What a function does behind the end of its transaction changes nothing.
-    connection.execute("SET default_transaction_read_only = on").await?;
+    patience.answered(connection.execute("SET default_transaction_read_only = on")).await?;
     // sqlx's own transaction, so that functions may begin one inside.
-    let mut transaction = connection.begin_with("BEGIN READ WRITE").await?;
+    let mut transaction = patience.answered(connection.begin_with("BEGIN READ WRITE")).await?;
     match inside(&mut transaction, lock_class, last_stream, commit).await {
         Ok((decided, positions)) if matches!(decided.plan.fates[..], [Fate::Stored { .. }]) => {
-            Ok((decided, positions, transaction.commit().await))
+            Ok((decided, positions, patience.answered(transaction.commit()).await))
         }
         // The server is at work on what was left in the middle: nobody waits for that.
         Err(lost @ Ended::Lost(_)) => Err(lost),
         ended => {
-            let _ = transaction.rollback().await;
+            let _ = patience.answered(transaction.rollback()).await;
             ended.map(|(decided, _)| (decided, Vec::new(), Ok(())))
         }
     }

@@ -42,7 +42,7 @@ pub(super) struct Numbers {
 }
 
 pub(super) struct Writer {
-    place: Place,
+    pub(super) place: Place,
     pub(super) lock_class: i32,
     pub(super) line: Option<Line>,
     pub(super) cache: StreamCache,
@@ -190,9 +190,11 @@ impl Writer {
             Some(line) => line,
             None => {
                 let mut connection = self.place.connect_writer().await?;
-                let session = Session::of(&mut connection).await.map_err(|error| store_error(error, "connecting"))?;
+                let session = self.place.patience.answered(Session::of(&mut connection)).await;
+                let session = session.map_err(|error| store_error(error, "connecting"))?;
                 // A server that took the place of the last one may know less than this writer remembers.
                 self.cache.forget();
+                self.numbers = Numbers::default();
                 Line { connection, session }
             }
         };
@@ -216,8 +218,8 @@ impl Writer {
         if self.numbers.end - self.numbers.last < wanted
             && let Some(line) = &mut self.line
         {
-            let first: i64 =
-                sqlx::query_scalar("SELECT nextval('stream_numbers')").fetch_one(&mut line.connection).await?;
+            let next = sqlx::query_scalar("SELECT nextval('stream_numbers')").fetch_one(&mut line.connection);
+            let first: i64 = self.place.patience.answered(next).await?;
             self.numbers = Numbers { last: first - 1, end: first - 1 + NUMBERS };
         }
         Ok(())

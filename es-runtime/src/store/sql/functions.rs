@@ -43,6 +43,10 @@ fn name(projector: &dyn ConnectedProjector, handler: usize) -> &'static str {
 pub(in crate::store) enum Function<'a> {
     /// Every function that takes one of the events.
     Events(&'a dyn ConnectedProjector, &'a [Recorded<AnyEvent>], &'a Progress),
+    /// As `Events`, event by event, looking behind each whether the transaction is still good: finds the one whose function passed over an error of
+    /// the database, where that spoils what comes behind it.
+    #[cfg(feature = "postgres")]
+    EventsWithCare(&'a dyn ConnectedProjector, &'a [Recorded<AnyEvent>], &'a Progress),
     /// One function, over one event.
     One(&'a dyn ConnectedProjector, usize, &'a Recorded<AnyEvent>),
     /// The function that empties what a projection wrote.
@@ -53,6 +57,10 @@ impl Function<'_> {
     pub(in crate::store) async fn run<C: Session>(self, connection: &mut C) -> Result<(), ProjectionFailure> {
         match self {
             Self::Events(projector, events, progress) => run_events(connection, projector, events, progress).await,
+            #[cfg(feature = "postgres")]
+            Self::EventsWithCare(projector, events, progress) => {
+                run_with_care(connection, projector, events, progress).await
+            }
             Self::One(projector, handler, event) => {
                 projector.run(handler, connection, std::slice::from_ref(event)).await
             }
@@ -64,6 +72,8 @@ impl Function<'_> {
     pub(in crate::store) fn name(&self) -> &'static str {
         match self {
             Self::Events(projector, _, progress) => progress.handler(*projector),
+            #[cfg(feature = "postgres")]
+            Self::EventsWithCare(projector, _, progress) => progress.handler(*projector),
             Self::One(projector, handler, _) => name(*projector, *handler),
             Self::Reset(_) => "reset",
         }
@@ -138,10 +148,8 @@ async fn run_slice<C: Session>(
     Ok(())
 }
 
-/// Runs every function event by event, and looks behind each whether the transaction is still good: finds the event whose function passed over an
-/// error of the database, where that spoils what comes behind it.
 #[cfg(feature = "postgres")]
-pub(in crate::store) async fn run_with_care<C: Session>(
+async fn run_with_care<C: Session>(
     connection: &mut C,
     projector: &dyn ConnectedProjector,
     events: &[Recorded<AnyEvent>],

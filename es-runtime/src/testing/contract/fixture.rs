@@ -144,14 +144,21 @@ pub async fn version(store: &impl EventStore, stream: &StreamId) -> u64 {
     events.last().map_or(0, |event| event.version.get())
 }
 
-/// Reads the whole log in pages of a size.
+/// Reads the whole log in pages of a size: up to the head, also where what stands behind a gap in the positions comes a little later.
 pub async fn whole_log(store: &impl EventStore, page: usize) -> Vec<Recorded<AnyEvent>> {
+    let mut watch = store.watch();
+    let head = store.head().await.expect("the log has a head");
     let mut events: Vec<Recorded<AnyEvent>> = Vec::new();
     loop {
         let after = events.last().map_or(GlobalPosition::START, Recorded::position);
+        watch.mark_unchanged();
         let page = store.read_all(after, page).await.expect("the log can be read");
         if page.is_empty() {
-            return events;
+            if after >= head {
+                return events;
+            }
+            let poll = store.poll_interval().unwrap_or(PATIENCE);
+            let _ = tokio::time::timeout(poll, watch.changed()).await;
         }
         events.extend(page);
     }

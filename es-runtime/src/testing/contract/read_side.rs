@@ -186,8 +186,16 @@ impl<S: Store> Worker<S> {
 
     /// Makes a batch of its events behind where it stands.
     pub async fn next(&self) -> Batch {
-        let events = self.store.read_all(self.position, usize::MAX).await.expect("readable");
-        let to = events.last().map_or(self.position, Recorded::position);
+        let head = self.store.head().await.expect("readable");
+        let (events, to) = loop {
+            let events = self.store.read_all(self.position, usize::MAX).await.expect("readable");
+            let to = events.last().map_or(self.position, Recorded::position);
+            if to >= head {
+                break (events, to);
+            }
+            // What stands behind a gap in the positions comes a little later.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        };
         let events = events.into_iter().filter(|event| self.takes(event)).collect();
         self.batch(BatchWork::Fold { projector: projector(self.projection), events }, Some(to.get()))
     }

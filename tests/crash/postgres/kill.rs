@@ -1,11 +1,11 @@
-//! What is particular to a schema of PostgreSQL.
+//! Processes that die while they make the schema.
 
 use es_runtime::store::EventStore as _;
 use sqlx::{ConnectOptions as _, PgConnection};
 
-use super::{child, kill};
+use crate::crash::{child, kill};
 use crate::place::Place as _;
-use crate::postgres::Schema;
+use crate::postgres::{Schema, schema};
 
 /// Counts the locks of those who are connected under the schema's name: they grow with each table that is made.
 async fn locks(server: &mut PgConnection, schema: &Schema) -> i64 {
@@ -20,12 +20,9 @@ async fn is_made(server: &mut PgConnection, schema: &Schema) -> bool {
 
 #[tokio::test]
 async fn a_kill_while_the_schema_is_made_leaves_one_that_opens() {
-    if Schema::is_left_out() {
-        return;
-    }
     let mut half_way = 0;
     for round in 0..12 {
-        let schema = Schema::new();
+        let schema = schema!();
         let mut server = schema.options().application_name("looking on").connect().await.unwrap();
         let mut child = child::start(&schema, 1);
         let enough = i64::from(kill::any(60));

@@ -1,6 +1,7 @@
 //! Numbers that look random and are the same for the same seed.
 
 /// SplitMix64 (Steele, Lea, Flood 2014): enough for choices in tests.
+#[derive(Debug)]
 pub struct Random(u64);
 
 impl Random {
