@@ -1,6 +1,8 @@
 //! The server that the tests on PostgreSQL use, and a schema of it for each of them; beside it what is particular to that store.
 
+mod callers;
 mod cut;
+mod disk;
 mod foreign;
 mod horizon;
 mod load;
@@ -9,6 +11,7 @@ mod naive;
 mod opening;
 mod proxy;
 mod rights;
+mod server;
 mod table;
 
 use std::str::FromStr as _;

@@ -17,6 +17,8 @@ use crate::random::Random;
 pub enum Act {
     /// So many bytes of the request get to the server, then the connection is cut.
     CutRequest(usize),
+    /// When somebody says so, the connection is cut, and nothing of the request gets to the server.
+    CutWhen(Arc<Notify>),
     /// The server has done it; so many bytes of the answer get to the client, then the connection is cut.
     CutAnswer(usize),
     /// The client sees its connection cut; the request gets to the server a while later.
@@ -245,6 +247,10 @@ impl Wire {
         match act {
             Act::CutRequest(count) => {
                 let _ = self.server.write_all(&bytes[..count.min(bytes.len())]).await;
+                self.broken()
+            }
+            Act::CutWhen(when) => {
+                when.notified().await;
                 self.broken()
             }
             Act::CutAnswer(count) => {

@@ -12,9 +12,15 @@ use crate::crash::child::Acknowledged;
 pub struct Row {
     pub position: u64,
     pub id: Uuid,
-    stream: String,
+    pub stream: String,
     version: u64,
     body: String,
+}
+
+impl Row {
+    pub fn is_of_one(&self, commits: &HashSet<String>) -> bool {
+        self.body.split_once(' ').is_some_and(|(commit, _)| commits.contains(commit))
+    }
 }
 
 /// Reads the whole table, in the order of positions.

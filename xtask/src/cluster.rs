@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use tempfile::TempDir;
@@ -38,6 +38,8 @@ pub struct Extra {
     pub settings: String,
     /// Variables of its processes.
     pub environment: Vec<(OsString, OsString)>,
+    /// Where its folder is made, if not with the other temporary ones.
+    pub parent: Option<PathBuf>,
 }
 
 impl Cluster {
@@ -68,8 +70,10 @@ impl Cluster {
 
     fn try_start(binaries: &Binaries, extra: &Extra, port: u16) -> Result<Self, String> {
         let user = user::of_the_server()?;
-        let folder =
-            tempfile::Builder::new().prefix("es-postgres-").permissions(Permissions::from_mode(0o700)).tempdir();
+        let folder = tempfile::Builder::new()
+            .prefix("es-postgres-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(extra.parent.clone().unwrap_or_else(std::env::temp_dir));
         let folder = folder.map_err(|error| format!("cannot make a temporary folder: {error}"))?;
         let password = password().map_err(|error| format!("cannot read `/dev/urandom`: {error}"))?;
         write(&folder.path().join("password"), &password)?;
@@ -109,11 +113,33 @@ impl Cluster {
     ///
     /// When the server is gone for good.
     pub fn crash(&mut self) -> Result<(), String> {
-        self.tell("crash")?;
-        self.wait_until("crashed")
+        self.end("crash")
     }
 
-    /// Starts the server again after [`crash`](Self::crash), and waits until it has recovered.
+    /// Kills every process of the server.
+    ///
+    /// # Errors
+    ///
+    /// When the server is gone for good.
+    pub fn kill(&mut self) -> Result<(), String> {
+        self.end("kill")
+    }
+
+    /// Ends the server in order; those who are connected are not waited for.
+    ///
+    /// # Errors
+    ///
+    /// When the server is gone for good.
+    pub fn stop(&mut self) -> Result<(), String> {
+        self.end("stop")
+    }
+
+    fn end(&mut self, word: &str) -> Result<(), String> {
+        self.tell(word)?;
+        self.wait_until("ended")
+    }
+
+    /// Starts the server again after one of these, and waits until it has recovered.
     ///
     /// # Errors
     ///

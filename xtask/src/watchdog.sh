@@ -2,18 +2,27 @@
 # the pipe ends with it.
 #
 # Arguments: the folder of PostgreSQL's programs; the folder to use, in which `password` and `settings` are.
-# Says `ready` when the server takes connections, else why there is none. At the word `crash` the server ends as in a crash, and at `start` it
-# comes back.
+# Says `ready` when the server takes connections, else why there is none. At the words `crash`, `kill` and `stop` the server ends, and at `start`
+# it comes back.
 programs=$1 folder=$2 server=
 
-# The server ends at once and leaves everything as it is, as in a crash.
-crash() {
-    [ -z "$server" ] || { kill -QUIT "$server"; wait "$server"; } 2>/dev/null
+# QUIT: it ends at once and leaves everything as it is. INT: it ends its sessions, and puts everything in order.
+end() {
+    [ -z "$server" ] || { kill "-$1" "$server"; wait "$server"; } 2>/dev/null
     server=
+    rm -f "$folder/data/postmaster.pid"
 }
 
+# Every process of it ends without a word.
+kill_all() {
+    # Stopped, it sees none of them end, and starts none anew.
+    kill -STOP "$server"
+    pkill -KILL -P "$server"
+    end KILL
+} 2>/dev/null
+
 put_away() {
-    crash
+    end QUIT
     cd / && rm -rf "$folder"
 }
 
@@ -43,7 +52,9 @@ start
 trap '' HUP INT TERM
 while read -r word; do
     case $word in
-        crash) crash && rm -f "$folder/data/postmaster.pid" && echo crashed ;;
+        crash) end QUIT && echo ended ;;
+        kill) kill_all && echo ended ;;
+        stop) end INT && echo ended ;;
         start) start ;;
     esac
 done

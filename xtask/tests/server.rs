@@ -107,9 +107,9 @@ fn a_command_that_is_not_there_ends_its_postgres_too() {
 fn a_postgres_that_crashed_comes_back_where_it_was() {
     let mut cluster = xtask::Cluster::start(&xtask::binaries().expect(xtask::MISSING)).unwrap();
     let address = cluster.url().split(['@', '/']).nth(3).unwrap().to_owned();
-    for _ in 0..2 {
+    for end in [xtask::Cluster::crash, xtask::Cluster::kill, xtask::Cluster::stop] {
         TcpStream::connect(&address).expect("the server listens");
-        cluster.crash().unwrap();
+        end(&mut cluster).unwrap();
         assert!(TcpStream::connect(&address).is_err());
         cluster.start_again().unwrap();
     }
@@ -120,7 +120,7 @@ fn a_postgres_that_crashed_comes_back_where_it_was() {
 fn a_postgres_gets_settings_and_variables_of_its_own() {
     let settings = "log_statement = all\nmax_connections = 31\n".to_owned();
     let environment = vec![("ES_TEST_VARIABLE".into(), "x".into())];
-    let extra = xtask::Extra { settings, environment };
+    let extra = xtask::Extra { settings, environment, parent: None };
     let cluster = xtask::Cluster::start_with(&xtask::binaries().expect(xtask::MISSING), &extra).unwrap();
     let process = cluster.process().unwrap();
     let environment = std::fs::read(format!("/proc/{process}/environ")).unwrap();

@@ -41,7 +41,7 @@ impl Server {
         let binaries = xtask::binaries().ok_or(xtask::MISSING)?;
         let environment = shim.map(Shim::environment).unwrap_or_default();
         let settings = if statements { format!("{SETTINGS}{STATEMENTS}") } else { SETTINGS.to_owned() };
-        let cluster = Cluster::start_with(&binaries, &Extra { settings, environment })?;
+        let cluster = Cluster::start_with(&binaries, &Extra { settings, environment, parent: None })?;
         let server = Self { cluster, version: binaries.version, schemas: AtomicU64::new(0) };
         if let Some(shim) = shim {
             server.sees(shim).await?;

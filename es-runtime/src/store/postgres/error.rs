@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
 use super::open::LOCK_TIMEOUT;
 use crate::store::StoreError;
 
@@ -61,6 +63,10 @@ pub(super) fn fault(error: &sqlx::Error) -> Fault {
             _ => Fault::Lost,
         };
     };
+    // The server goes down, whatever the reason: what was written last may be found in its log when it is back.
+    if database.try_downcast_ref::<PgDatabaseError>().is_some_and(|error| error.severity() == PgSeverity::Panic) {
+        return Fault::Lost;
+    }
     let code = database.code().unwrap_or_default();
     match &*code {
         "40001" | "40P01" => Fault::Busy,

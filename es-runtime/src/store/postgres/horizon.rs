@@ -95,10 +95,10 @@ impl Agent {
         loop {
             match self.holders().await {
                 Ok(now) => {
-                    let still = match &left {
-                        None => now,
-                        Some(left) => now.into_iter().filter(|holder| left.contains(holder)).collect(),
-                    };
+                    let was_there = |holder: &Holder| left.as_ref().is_none_or(|left| left.contains(&holder.name));
+                    // A prepared transaction has another name after a crash of the server: each may be one of those that were there.
+                    let still = now.into_iter().filter(|holder| holder.is_prepared || was_there(holder));
+                    let still: FxHashSet<String> = still.map(|holder| holder.name).collect();
                     metrics::gauge!("es_store_horizon_holders").set(u32::try_from(still.len()).unwrap_or(u32::MAX));
                     if still.is_empty() {
                         return;
@@ -118,7 +118,7 @@ impl Agent {
         }
     }
 
-    async fn holders(&self) -> Result<FxHashSet<String>, sqlx::Error> {
+    async fn holders(&self) -> Result<Vec<Holder>, sqlx::Error> {
         let mut connection = self.pool.acquire().await?;
         match self.patience.answered(holders(&mut connection, self.lock_class)).await {
             Ok(holders) => Ok(holders),
@@ -130,11 +130,17 @@ impl Agent {
     }
 }
 
-/// Names the transactions that hold the append's lock. Prepared ones hold it, too.
-async fn holders(connection: &mut PgConnection, lock_class: i32) -> Result<FxHashSet<String>, sqlx::Error> {
+/// A transaction that holds the append's lock.
+struct Holder {
+    name: String,
+    is_prepared: bool,
+}
+
+/// Gives the transactions that hold the append's lock. Prepared ones hold it, too; they have no process.
+async fn holders(connection: &mut PgConnection, lock_class: i32) -> Result<Vec<Holder>, sqlx::Error> {
     // As the view shows them: the keys are without a sign there, and 2 stands for locks with two keys.
-    let found: Vec<String> = sqlx::query_scalar(
-        "SELECT virtualtransaction FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2 \
+    let found: Vec<(String, bool)> = sqlx::query_as(
+        "SELECT virtualtransaction, pid IS NULL FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2 \
          AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
          AND classid::bigint = $1::bigint & 4294967295 AND objid::bigint = $2::bigint",
     )
@@ -142,5 +148,5 @@ async fn holders(connection: &mut PgConnection, lock_class: i32) -> Result<FxHas
     .bind(i64::from(locks::APPEND))
     .fetch_all(connection)
     .await?;
-    Ok(found.into_iter().collect())
+    Ok(found.into_iter().map(|(name, is_prepared)| Holder { name, is_prepared }).collect())
 }

@@ -138,8 +138,20 @@ impl Writer {
         if let Some(session) = session {
             session.end(&mut line.connection).await?;
         }
-        look_for(&mut line.connection, plan, commits).await.map_err(|error| error.to_string())
+        let found = look_for(&mut line.connection, plan, commits).await.map_err(|error| error.to_string())?;
+        if found.is_some() {
+            replicated(&mut line.connection).await.map_err(|error| error.to_string())?;
+        }
+        Ok(found)
     }
+}
+
+/// Waits until the replicas that commits wait for have what this session sees. The wait of a session ends with it: its commit shows before they
+/// have it.
+async fn replicated(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let sql = "SELECT CASE WHEN current_setting('synchronous_standby_names') <> '' \
+        THEN pg_logical_emit_message(true, 'es', '') END";
+    sqlx::query(sql).execute(connection).await.map(drop)
 }
 
 /// Looks for what a plan wrote. `Some` if it is there, with the positions of its events.
@@ -163,19 +175,24 @@ pub(super) async fn look_for(
         // All or nothing: a part of it cannot be there.
         return Ok((positions.len() == rows.len()).then_some(positions));
     }
-    let Some((commit, entry)) = plan.writes.ledger.first().and_then(|row| {
-        let commit = commits[row.commit];
-        Some((commit, commit.ledger.as_ref()?))
-    }) else {
+    // Without events the entries are all there is. Another process may have made one with the same key.
+    let entries: Vec<_> = plan.writes.ledger.iter().map(|row| (row, commits[row.commit])).collect();
+    if entries.is_empty() {
         return Ok(None);
-    };
-    // Without events the entry is all there is: another's with the same key and hash says the same.
-    let found: Option<i32> =
-        sqlx::query_scalar("SELECT 1 FROM command_ledger WHERE tenant = $1 AND key = $2 AND hash = $3")
-            .bind(escaped(commit.stream.tenant()))
-            .bind(escaped(&entry.key))
-            .bind(entry.hash.as_slice())
-            .fetch_optional(connection)
-            .await?;
-    Ok(found.map(|_| Vec::new()))
+    }
+    let keys = entries.iter().filter_map(|(_, commit)| commit.ledger.as_ref());
+    let found: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::bigint[], $6::timestamptz[]) \
+         AS e (tenant, key, hash, stream_no, version, at) JOIN command_ledger AS l ON l.tenant = e.tenant AND l.key = e.key \
+         AND l.hash = e.hash AND l.stream_no = e.stream_no AND l.version = e.version AND l.at = e.at",
+    )
+    .bind(entries.iter().map(|(_, commit)| escaped(commit.stream.tenant())).collect::<Vec<_>>())
+    .bind(keys.clone().map(|entry| escaped(&entry.key)).collect::<Vec<_>>())
+    .bind(keys.map(|entry| entry.hash.as_slice()).collect::<Vec<_>>())
+    .bind(entries.iter().map(|(row, _)| row.stream).collect::<Vec<_>>())
+    .bind(entries.iter().map(|(row, _)| row.version.cast_signed()).collect::<Vec<_>>())
+    .bind(entries.iter().map(|(_, commit)| commit.recorded_at).collect::<Vec<_>>())
+    .fetch_one(connection)
+    .await?;
+    Ok((usize::try_from(found) == Ok(entries.len())).then(Vec::new))
 }

@@ -26,13 +26,15 @@ use crate::store::NewCommit;
 use crate::store::group::plan::{Open, Plan, State};
 use crate::store::group::sync::{Asked, Positions, SyncWrites, Syncs};
 
+/// A connected projection, and the events that its functions are to be run on.
+type Connected = (Arc<dyn ConnectedProjector>, Vec<Recorded<AnyEvent>>);
+
 /// What a group was decided on, and what it does.
 pub(super) struct Decided {
     pub(super) plan: Plan,
     pub(super) state: State,
     writes: Vec<SyncWrites>,
-    /// The connected projections, and the events that their functions are to be run on.
-    pub(super) connected: Vec<(Arc<dyn ConnectedProjector>, Vec<Recorded<AnyEvent>>)>,
+    pub(super) connected: Vec<Connected>,
     positions: Vec<i64>,
 }
 
