@@ -52,6 +52,7 @@ pub struct Callers {
 
 /// What became of their commits.
 #[derive(Debug)]
+#[allow(dead_code, reason = "they are printed")]
 pub struct Figures {
     pub acknowledged: usize,
     pub refused: u64,

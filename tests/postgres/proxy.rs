@@ -38,12 +38,15 @@ struct Cuts {
     between: std::ops::Range<u64>,
 }
 
+/// What is waited for in a stream, who is told when it comes, and who lets it pass.
+type Awaited = (&'static str, Arc<Notify>, Arc<Notify>);
+
 #[derive(Debug, Default)]
 struct Shared {
     armed: Mutex<Option<(String, Act)>>,
     cuts: Mutex<Option<Cuts>>,
     /// Texts that somebody waits for, and whom to tell before, and after.
-    awaited: Mutex<Option<(&'static str, Arc<Notify>, Arc<Notify>)>>,
+    awaited: Mutex<Option<Awaited>>,
     is_closed: AtomicBool,
     broken: AtomicU64,
     accepted: AtomicU64,

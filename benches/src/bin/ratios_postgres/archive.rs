@@ -29,7 +29,7 @@ pub(crate) enum Follow {
 }
 
 const ACCOUNTS: usize = 1_000;
-const EVENTS: usize = 100_000;
+pub(crate) const EVENTS: usize = 100_000;
 
 /// A schema of stored events, which is copied for each measurement.
 pub(crate) struct Archive {
@@ -45,11 +45,6 @@ impl Archive {
         fill::scattered(&store, ACCOUNTS, EVENTS).await?;
         store.close().await;
         Ok(Self { schema })
-    }
-
-    /// Counts its events.
-    pub(crate) const fn events(&self) -> u64 {
-        EVENTS as u64
     }
 
     /// Makes a new schema with the archive's events, so many times over, each time in other streams.

@@ -34,6 +34,7 @@ use server::Server;
 /// The program makes a server of its own, with `fsync` on, in the folder for temporary files (`TMPDIR`). All variants take turns in an order
 /// that rotates, so that noise hits them alike. The ratios hold from machine to machine; the rates do not.
 #[derive(Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 struct Arguments {
     /// How often each variant is measured; the median counts.
     #[arg(long, default_value_t = 5)]
