@@ -5,16 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use es_runtime::event::StreamId;
-use es_runtime::store::{AppendError, EventStore as _, Ledger as _, NewCommit, PostgresStore};
-use es_runtime::testing::contract::fixture::{
-    With as _, commit, event_of, store_one, store_together, stream, whole_log,
-};
+use es_runtime::store::{AppendError, EventStore as _, Ledger as _, PostgresStore};
+use es_runtime::testing::contract::fixture::{With as _, commit, store_one, store_together, stream, whole_log};
 use futures_util::future::join_all;
 use tokio::sync::Notify;
 
 use super::callers::{Callers, named, submit};
 use super::proxy::{Act, Proxy};
-use super::{Schema, schema, until};
+use super::{Schema, schema, table, until};
 use crate::crash::child::Acknowledged;
 use crate::place::Place as _;
 
