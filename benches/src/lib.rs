@@ -1,7 +1,9 @@
-//! What the benchmarks share: a small domain, and ways to fill a store.
+//! What the benchmarks share: a small domain, ways to fill a store, ways to compare.
 
 pub mod bank;
 pub mod fill;
+pub mod ratios;
+pub mod readers;
 pub mod views;
 
 /// The error of a benchmark: it is reported, and the program ends.

@@ -59,7 +59,10 @@ async fn on_a_small_disk() -> Option<(Disk, Cluster, Schema, PostgresStore)> {
         eprintln!("NOT RUN: this user may not mount a small disk");
         return None;
     };
-    let server = Cluster::start_in(&xtask::binaries().expect(xtask::MISSING), &disk.0).unwrap();
+    let server = {
+        let extra = xtask::Extra { parent: Some(disk.0.clone()), ..Default::default() };
+        Cluster::start_with(&xtask::binaries().expect(xtask::MISSING), &extra).unwrap()
+    };
     let schema = Schema::on(server.url());
     let options = PostgresStore::options().schema(schema.name()).connect_timeout(Duration::from_secs(2));
     let store = options.connect_with(schema.options()).await.unwrap();

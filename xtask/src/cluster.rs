@@ -1,11 +1,12 @@
 //! A PostgreSQL server in a temporary folder, which does not outlive us.
 
+use std::ffi::OsString;
 use std::fs::{File, Permissions};
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use tempfile::TempDir;
@@ -27,7 +28,18 @@ pub struct Cluster {
     /// The watchdog reads it until it ends.
     pipe: Option<ChildStdin>,
     said: Option<BufReader<ChildStdout>>,
-    _folder: TempDir,
+    folder: TempDir,
+}
+
+/// What a server gets beyond what all have.
+#[derive(Debug, Default)]
+pub struct Extra {
+    /// Lines of its `postgresql.conf`; the last one of a name holds.
+    pub settings: String,
+    /// Variables of its processes.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Where its folder is made, if not with the other temporary ones.
+    pub parent: Option<PathBuf>,
 }
 
 impl Cluster {
@@ -37,18 +49,18 @@ impl Cluster {
     ///
     /// Why there is none.
     pub fn start(binaries: &Binaries) -> Result<Self, String> {
-        Self::start_in(binaries, &std::env::temp_dir())
+        Self::start_with(binaries, &Extra::default())
     }
 
-    /// As [`start`](Self::start), in a folder of a certain one.
+    /// As [`start`](Self::start), with something more.
     ///
     /// # Errors
     ///
-    /// As [`start`](Self::start).
-    pub fn start_in(binaries: &Binaries, parent: &Path) -> Result<Self, String> {
+    /// Why there is none.
+    pub fn start_with(binaries: &Binaries, extra: &Extra) -> Result<Self, String> {
         let mut attempt = 1;
         loop {
-            match Self::try_start(binaries, parent, free_port()?) {
+            match Self::try_start(binaries, extra, free_port()?) {
                 Err(reason) if attempt < ATTEMPTS && is_port_taken(&reason) => attempt += 1,
                 Err(reason) => return Err(format!("PostgreSQL does not start:\n{reason}")),
                 Ok(cluster) => return Ok(cluster),
@@ -56,24 +68,25 @@ impl Cluster {
         }
     }
 
-    fn try_start(binaries: &Binaries, parent: &Path, port: u16) -> Result<Self, String> {
+    fn try_start(binaries: &Binaries, extra: &Extra, port: u16) -> Result<Self, String> {
         let user = user::of_the_server()?;
         let folder = tempfile::Builder::new()
             .prefix("es-postgres-")
             .permissions(Permissions::from_mode(0o700))
-            .tempdir_in(parent);
+            .tempdir_in(extra.parent.clone().unwrap_or_else(std::env::temp_dir));
         let folder = folder.map_err(|error| format!("cannot make a temporary folder: {error}"))?;
         let password = password().map_err(|error| format!("cannot read `/dev/urandom`: {error}"))?;
         write(&folder.path().join("password"), &password)?;
-        write(&folder.path().join("settings"), &settings(port))?;
+        write(&folder.path().join("settings"), &(settings(port) + &extra.settings))?;
         write(&folder.path().join("watchdog.sh"), WATCHDOG)?;
         user::give(user, folder.path())?;
         let mut command = watchdog(binaries, folder.path());
+        command.envs(extra.environment.iter().map(|(name, value)| (name, value)));
         let mut watchdog =
             user::run_as(&mut command, user).spawn().map_err(|error| format!("cannot run `sh`: {error}"))?;
         let (pipe, said) = (watchdog.stdin.take(), watchdog.stdout.take().map(BufReader::new));
         let url = format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres");
-        let mut cluster = Self { url, watchdog, pipe, said, _folder: folder };
+        let mut cluster = Self { url, watchdog, pipe, said, folder };
         cluster.wait_until("ready").map(|()| cluster)
     }
 
@@ -140,6 +153,24 @@ impl Cluster {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where its files are: `data`, and `log` with what it says.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Gives the number of the server's first process, whose children the others are.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run.
+    pub fn process(&self) -> Result<u32, String> {
+        let file = self.folder().join("data").join("postmaster.pid");
+        let text = std::fs::read_to_string(file).map_err(|error| format!("the server does not run: {error}"))?;
+        let first = text.lines().next().and_then(|line| line.parse().ok());
+        first.ok_or_else(|| "the server does not say its number".to_owned())
     }
 }
 
@@ -221,7 +252,7 @@ mod tests {
         let binaries = crate::find::binaries().expect(crate::find::MISSING);
         let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let reason =
-            Cluster::try_start(&binaries, &std::env::temp_dir(), taken.local_addr().unwrap().port()).err().unwrap();
+            Cluster::try_start(&binaries, &Extra::default(), taken.local_addr().unwrap().port()).err().unwrap();
         assert!(is_port_taken(&reason), "{reason}");
     }
 }

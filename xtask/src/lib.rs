@@ -4,5 +4,5 @@ mod cluster;
 mod find;
 mod user;
 
-pub use cluster::Cluster;
+pub use cluster::{Cluster, Extra};
 pub use find::{Binaries, MISSING, binaries};

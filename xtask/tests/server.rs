@@ -114,3 +114,17 @@ fn a_postgres_that_crashed_comes_back_where_it_was() {
         cluster.start_again().unwrap();
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_postgres_gets_settings_and_variables_of_its_own() {
+    let settings = "log_statement = all\nmax_connections = 31\n".to_owned();
+    let environment = vec![("ES_TEST_VARIABLE".into(), "x".into())];
+    let extra = xtask::Extra { settings, environment, parent: None };
+    let cluster = xtask::Cluster::start_with(&xtask::binaries().expect(xtask::MISSING), &extra).unwrap();
+    let process = cluster.process().unwrap();
+    let environment = std::fs::read(format!("/proc/{process}/environ")).unwrap();
+    assert!(environment.split(|byte| *byte == 0).any(|variable| variable == b"ES_TEST_VARIABLE=x"));
+    let configured = std::fs::read_to_string(cluster.folder().join("data/postgresql.conf")).unwrap();
+    assert_eq!(configured.lines().rfind(|line| line.starts_with("max_connections")), Some("max_connections = 31"));
+}

@@ -63,7 +63,8 @@ CREATE TABLE watermarks (
     position       bigint NOT NULL,
     PRIMARY KEY (name, version, stream_no)
 ) WITH (fillfactor = 50);
-CREATE INDEX watermarks_position ON watermarks (name, version, position);
+-- The position comes first, so that nobody who knows the stream takes this index for the key while there are no statistics yet.
+CREATE INDEX watermarks_position ON watermarks (position, name, version);
 
 -- While functions of the user's run on the connection of a transaction, a row stands here that refers to nothing. Should one of them commit the
 -- transaction, the server refuses that. Nobody ever sees a row of either table.

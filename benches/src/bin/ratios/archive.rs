@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use es_benches::ratios::env::Env;
+use es_benches::ratios::sample::Sample;
+use es_benches::ratios::watch::Watch;
 use es_benches::views::{Balance, Behind};
 use es_benches::{Result, fill};
 use es_runtime::app::App;
@@ -10,7 +13,6 @@ use es_runtime::store::sqlite::Durability;
 use es_runtime::store::{EventStore as _, SqliteStore};
 
 use crate::by_hand_views::{Loop, Rusqlite};
-use crate::measure::{Env, Sample, float, processor_time};
 
 /// Who follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,26 +101,4 @@ pub(crate) async fn catch_up(file: &Path, env: &Env) -> Result<(u64, Sample)> {
 pub(crate) fn expect(rows: usize, entries: i64, events: u64) -> Result<()> {
     let seen = u64::try_from(entries)? + rows as u64;
     if seen == events { Ok(()) } else { Err(format!("the rows hold {seen} events, not {events}").into()) }
-}
-
-/// Measures a stretch of work.
-struct Watch {
-    begun: Instant,
-    flushes: Option<u64>,
-    cpu: Option<u64>,
-}
-
-impl Watch {
-    fn start(env: &Env) -> Result<Self> {
-        Ok(Self { flushes: env.flush.count()?, cpu: processor_time(), begun: Instant::now() })
-    }
-
-    fn stop(self, events: u64, env: &Env) -> Result<Sample> {
-        let mut sample = Sample::of(events, self.begun.elapsed());
-        let cpu = processor_time().zip(self.cpu).map(|(after, before)| after - before);
-        let flushes = env.flush.count()?.zip(self.flushes).map(|(after, before)| after - before);
-        sample.per_flush = flushes.filter(|flushes| *flushes > 0).map(|flushes| float(events) / float(flushes));
-        sample.cpu = cpu.map(|cpu| float(cpu) * 10_000.0 / float(events.max(1)));
-        Ok(sample)
-    }
 }

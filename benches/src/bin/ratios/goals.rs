@@ -1,51 +1,13 @@
-//! The goals: what is compared with what, and what the ratio has to be.
+//! The goals.
 
-use std::time::Duration;
+use es_benches::ratios::goal::{Aim, Goal, alone, goal};
+use es_benches::ratios::visible::Visible as V;
 
 use crate::archive::Follow as F;
 use crate::measure::Measure::{self, Follow, Memory, Read, Visible, Write};
 use crate::memory::Memory as M;
 use crate::read::Read as R;
-use crate::visible::Visible as V;
 use crate::write::{Load, Way};
-
-/// One line of the table.
-pub(crate) struct Goal {
-    pub(crate) name: &'static str,
-    pub(crate) what: &'static str,
-    pub(crate) ours: Measure,
-    /// What it is compared with, and its name.
-    pub(crate) theirs: Option<(&'static str, Measure)>,
-    pub(crate) aim: Aim,
-}
-
-/// What the ratio has to be.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Aim {
-    /// At least this.
-    Ratio(f64),
-    /// At least this where a flush takes about a millisecond or more; where it is cheap, the other.
-    ByFlush(f64, f64),
-    /// At most this long an event.
-    Nanoseconds(f64),
-    /// At most this long an event, with at most that many allocations.
-    Cost(f64, f64),
-    /// Nearly always visible within so many milliseconds.
-    Lag(f64),
-    /// To be looked at only.
-    None,
-}
-
-impl Aim {
-    /// Gives the ratio to reach.
-    pub(crate) fn ratio(self, flush: Duration) -> Option<f64> {
-        match self {
-            Self::Ratio(ratio) => Some(ratio),
-            Self::ByFlush(slow, cheap) => Some(if flush > Duration::from_micros(800) { slow } else { cheap }),
-            Self::Nanoseconds(_) | Self::Cost(..) | Self::Lag(_) | Self::None => None,
-        }
-    }
-}
 
 const MANY: Load = Load { clients: 64, accounts: 1_000, durable: true };
 const CROWD: Load = Load { clients: 256, accounts: 1_000, durable: true };
@@ -58,7 +20,7 @@ const BY_HAND_STATE: &str = "by hand, keeps state";
 const GROUP: &str = "rusqlite, group commit";
 
 #[rustfmt::skip]
-pub(crate) const GOALS: &[Goal] = &[
+pub(crate) const GOALS: &[Goal<Measure>] = &[
     goal("a", "64 dispatchers, 1,000 aggregates", Write(Way::Dispatch, MANY), BY_HAND, Write(Way::HandEvents, MANY), Aim::ByFlush(25.0, 8.0)),
     goal("a", "64 dispatchers, 1,000 aggregates", Write(Way::Dispatch, MANY), BY_HAND_STATE, Write(Way::HandState, MANY), Aim::ByFlush(25.0, 8.0)),
     goal("b", "64 dispatchers, 1,000 aggregates", Write(Way::Dispatch, MANY), "rows alone, groups of 64", Write(Way::Rows, MANY), Aim::Ratio(0.7)),
@@ -97,18 +59,3 @@ pub(crate) const GOALS: &[Goal] = &[
     alone("h4", "from commit to visible, idle before", Visible(V::Idle), Aim::Lag(20.0)),
     alone("h4", "from commit to visible, one after the other", Visible(V::AtOnce), Aim::Lag(20.0)),
 ];
-
-const fn goal(
-    name: &'static str,
-    what: &'static str,
-    ours: Measure,
-    whose: &'static str,
-    theirs: Measure,
-    aim: Aim,
-) -> Goal {
-    Goal { name, what, ours, theirs: Some((whose, theirs)), aim }
-}
-
-const fn alone(name: &'static str, what: &'static str, ours: Measure, aim: Aim) -> Goal {
-    Goal { name, what, ours, theirs: None, aim }
-}

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use chrono::Utc;
 use es_benches::bank::{AccountOpened, EntryBooked, TEXT};
+use es_benches::ratios::write::{Work, pick};
 use es_benches::{Result, fill};
 use es_runtime::event::DomainEvent as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use uuid::Uuid;
 
-use crate::write::{Load, Work, pick};
+use crate::write::Load;
 
 const TABLES: &str = "
     CREATE TABLE events (

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use es_benches::bank::EntryBooked;
+use es_benches::ratios::write::{Work, pick};
 use es_benches::{Result, fill};
 use es_runtime::event::DomainEvent as _;
 use rusqlite::Connection;
@@ -14,7 +15,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, SqlSafeStr as _};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::write::{Load, Work, pick};
+use crate::write::Load;
 
 const INSERT: &str =
     "INSERT INTO event_log (event_id, body, meta, stream_no, version, kind, schema_version, at) VALUES ";

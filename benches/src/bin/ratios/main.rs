@@ -3,7 +3,6 @@
 mod archive;
 mod by_hand_views;
 mod counting;
-mod flush;
 mod goals;
 mod hand;
 mod limit;
@@ -11,8 +10,6 @@ mod measure;
 mod memory;
 mod read;
 mod rebuild;
-mod table;
-mod visible;
 mod write;
 
 use std::path::PathBuf;
@@ -21,12 +18,13 @@ use std::time::Duration;
 
 use clap::Parser;
 use es_benches::Result;
-use indicatif::{ProgressBar, ProgressStyle};
+use es_benches::ratios::env::Env;
+use es_benches::ratios::flush::{self, Flush};
+use es_benches::ratios::{conflicts, table, turns};
 
 use counting::Counting;
-use flush::Flush;
-use goals::{GOALS, Goal};
-use measure::{Env, Files, Measure, Sample};
+use goals::GOALS;
+use measure::Files;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -77,17 +75,14 @@ fn main() -> Result<ExitCode> {
     {
         return Ok(code);
     }
-    let wanted = |goal: &&Goal| arguments.only.is_empty() || arguments.only.iter().any(|name| name == goal.name);
-    let goals: Vec<&Goal> = GOALS.iter().filter(wanted).collect();
-    if goals.is_empty() {
-        return Err("there is no such goal".into());
-    }
+    let goals = turns::wanted(GOALS, &arguments.only)?;
     let (rounds, seconds) = if arguments.quick { (3, 0.3) } else { (arguments.rounds.max(1), arguments.seconds) };
     let env = Env {
         flush: Flush::here(folder.path(), arguments.fsync_us.is_some())?,
         time: Duration::try_from_secs_f64(seconds)?,
-        conflicts: counting::conflicts()?,
+        conflicts: conflicts::count()?,
         pool: arguments.pool.max(1),
+        server: None,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     if let Some(file) = &arguments.rebuild_file {
@@ -98,51 +93,10 @@ fn main() -> Result<ExitCode> {
         runtime.block_on(rebuild::all(&arguments.rebuild, folder.path()))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let measures = measures(&goals, arguments.alone);
-    let results = runtime.block_on(measure_all(&measures, rounds, &env, &folder))?;
+    let measures = turns::measures(&goals, arguments.alone);
+    let results = runtime.block_on(async {
+        let files = Files::of(&measures, folder.path()).await?;
+        turns::measure_all(&measures, rounds, &files, &env, folder.path()).await
+    })?;
     table::print(&goals, &results, &env, rounds)
-}
-
-/// What was measured, with its rounds.
-struct Results {
-    samples: Vec<(Measure, Vec<Sample>)>,
-    /// The flush at the beginning of each round: a disk is not a constant.
-    flushes: Vec<Duration>,
-}
-
-/// Gives what has to be measured for some goals, each once.
-fn measures(goals: &[&Goal], alone: bool) -> Vec<Measure> {
-    let mut measures = Vec::new();
-    for goal in goals {
-        let theirs = goal.theirs.filter(|_| !alone).map(|(_, theirs)| theirs);
-        for measure in [Some(goal.ours), theirs].into_iter().flatten() {
-            if !measures.contains(&measure) {
-                measures.push(measure);
-            }
-        }
-    }
-    measures
-}
-
-/// Measures everything in turns. Each round begins with another one, and goes the other way round.
-async fn measure_all(measures: &[Measure], rounds: usize, env: &Env, folder: &tempfile::TempDir) -> Result<Results> {
-    let mut samples: Vec<_> = measures.iter().map(|measure| (*measure, Vec::new())).collect();
-    let mut flushes = Vec::new();
-    let files = Files::of(measures, folder.path()).await?;
-    let bar = ProgressBar::new((samples.len() * rounds) as u64)
-        .with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")?);
-    for round in 0..rounds {
-        flushes.push(flush::measure(folder.path())?);
-        for place in 0..samples.len() {
-            // Every other round backwards, so that each has other neighbours: a disk remembers who used it before.
-            let place = if round % 2 == 0 { place } else { samples.len() - 1 - place };
-            let at = (place + round) % samples.len();
-            let (measure, rounds) = &mut samples[at];
-            bar.set_message(format!("{measure:?}"));
-            rounds.push(measure::once(*measure, &files, folder.path(), env).await?);
-            bar.inc(1);
-        }
-    }
-    bar.finish_and_clear();
-    Ok(Results { samples, flushes })
 }

@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use es_benches::bank::{Account, AccountOpened, Bank, Deposit, EntryBooked};
+use es_benches::ratios::sample::{Sample, float};
 use es_benches::{Result, fill};
 use es_runtime::aggregate::{Aggregate, AggregateEvent as _};
 use es_runtime::app::App;
@@ -11,7 +12,6 @@ use es_runtime::event::{DomainEvent as _, GlobalPosition, StreamId};
 use es_runtime::store::{EventStore as _, MemoryStore};
 
 use crate::counting::allocations;
-use crate::measure::Sample;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +133,7 @@ impl Watch {
         let took = self.begun.elapsed();
         let made = allocations() - self.allocations;
         let mut sample = Sample::of(CHUNK as u64, took);
-        sample.allocations = Some(crate::measure::float(made) / crate::measure::float(CHUNK as u64));
+        sample.allocations = Some(float(made) / float(CHUNK as u64));
         sample
     }
 }

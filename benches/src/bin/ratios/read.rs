@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use es_benches::bank::{Account, Bank};
+use es_benches::ratios::sample::Sample;
 use es_benches::{Result, fill};
 use es_runtime::aggregate::Aggregate as _;
 use es_runtime::app::App;
@@ -18,7 +19,6 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::hand::fold;
-use crate::measure::Sample;
 
 /// Who reads what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

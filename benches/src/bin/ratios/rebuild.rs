@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::Command;
 
 use es_benches::Result;
+use es_benches::ratios::env::Env;
 
 use crate::archive::{catch_up, fill_file};
-use crate::measure::Env;
 
 /// Builds from logs of these lengths, and prints a table.
 pub(crate) async fn all(lengths: &[usize], folder: &Path) -> Result<()> {

@@ -7,7 +7,9 @@ use super::registry::VersionRow;
 use crate::event::{AnyEvent, Recorded};
 use crate::projection::{ProjectionFailure, Projector};
 use crate::read_model::{RowChange, TableRef};
-use crate::store::{Batch, BatchDone, BatchError, BatchWork, NewLetter, PartitionId, StoreError, VersionState};
+use crate::store::{
+    Batch, BatchDone, BatchError, BatchWork, NewLetter, PartitionId, StoreError, SubscriptionStatus, VersionState,
+};
 
 /// What is written into which table.
 type Writes = Option<(TableRef, Vec<RowChange>)>;
@@ -91,7 +93,9 @@ impl PartitionRow {
     /// Looks whether a batch stands on what is there.
     fn check(&self, batch: &Batch) -> Result<(), BatchError> {
         let back = batch.to.is_some_and(|to| to.get() < batch.from);
-        if self.position != batch.from || self.epoch != batch.epoch || back {
+        // One that was paused stays where it is, whatever its worker has in hand.
+        let held = self.status != SubscriptionStatus::Running && batch.to.is_some_and(|to| to.get() != batch.from);
+        if self.position != batch.from || self.epoch != batch.epoch || back || held {
             return Err(BatchError::Fenced);
         }
         if batch.settles.is_some_and(|position| !self.has_letter(position)) {

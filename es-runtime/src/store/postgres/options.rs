@@ -105,7 +105,8 @@ impl PostgresOptions {
         self
     }
 
-    /// Sets how many connections read, project and lease at most. Default: 8. One more appends, and one hears of new events.
+    /// Sets how many connections read, project and lease at most. Default: 8. One more appends, and one hears of new events; up to as many
+    /// again are made for connected projections and for queries that take a connection, where there are any.
     #[must_use]
     pub const fn connections(mut self, connections: u32) -> Self {
         self.connections = if connections < 2 { 2 } else { connections };

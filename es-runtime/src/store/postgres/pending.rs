@@ -9,11 +9,13 @@ use super::read::{Names, event_columns, event_of_row};
 use crate::event::StreamId;
 use crate::store::group::sync::{Asked, OfStream, Standing, WALK};
 
-/// Arguments: names, versions. Gives for each its place, whether it serves, whether it has letters, and its checkpoints.
+/// Arguments: names, versions, how many positions are taken. Gives for each its place, whether it serves, whether it has letters, and its
+/// checkpoints; with the first one the positions.
 const VERSIONS: &str = "SELECT e.place, \
     EXISTS (SELECT 1 FROM projections AS p WHERE p.name = e.name AND p.version = e.version AND p.state = 'active'), \
     EXISTS (SELECT 1 FROM dead_letters AS d WHERE d.name = e.name AND d.version = e.version), \
-    ARRAY(SELECT s.position FROM subscriptions AS s WHERE s.name = e.name AND s.version = e.version ORDER BY s.partition) \
+    ARRAY(SELECT s.position FROM subscriptions AS s WHERE s.name = e.name AND s.version = e.version ORDER BY s.partition), \
+    CASE WHEN e.place = 1 THEN es_reserve($3) END \
     FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS e (name, version, place)";
 
 /// Arguments: names, versions, tenants, categories, keys. Gives the places of the streams of which an event is put aside.
@@ -43,27 +45,39 @@ const PENDING: &str = concat!(
      SELECT * FROM back) AS l ORDER BY e.place, l.version"
 );
 
-/// Answers where projections stand.
+/// Answers where projections stand, of which there is one at least; and takes positions for so many events: behind the versions of their streams,
+/// which were read before, since whoever wrote those took his positions before.
 pub(super) async fn answer(
     connection: &mut PgConnection,
     asked: Vec<Asked>,
-) -> Result<Vec<(Asked, Standing)>, DbError> {
+    events: usize,
+) -> Result<(Vec<(Asked, Standing)>, Vec<i64>), DbError> {
     let mut standing: Vec<Standing> = asked
         .iter()
         .map(|asked| Standing { streams: vec![OfStream::default(); asked.streams.len()], ..Standing::default() })
         .collect();
-    versions(connection, &asked, &mut standing).await?;
+    let positions = versions(connection, &asked, events, &mut standing).await?;
     streams(connection, &asked, &mut standing).await?;
-    Ok(asked.into_iter().zip(standing).collect())
+    Ok((asked.into_iter().zip(standing).collect(), positions))
 }
 
-async fn versions(connection: &mut PgConnection, asked: &[Asked], standing: &mut [Standing]) -> Result<(), DbError> {
+async fn versions(
+    connection: &mut PgConnection,
+    asked: &[Asked],
+    events: usize,
+    standing: &mut [Standing],
+) -> Result<Vec<i64>, DbError> {
+    let mut positions = Vec::new();
     let rows = sqlx::query(VERSIONS)
         .bind(asked.iter().map(|asked| asked.name).collect::<Vec<_>>())
         .bind(asked.iter().map(|asked| i64::from(asked.version)).collect::<Vec<_>>())
+        .bind(i32::try_from(events).unwrap_or(i32::MAX))
         .fetch_all(connection)
         .await?;
     for row in rows {
+        if let Some(taken) = row.try_get(4)? {
+            positions = taken;
+        }
         let place: i64 = row.try_get(0)?;
         let Some(standing) = usize::try_from(place - 1).ok().and_then(|place| standing.get_mut(place)) else {
             continue;
@@ -73,7 +87,7 @@ async fn versions(connection: &mut PgConnection, asked: &[Asked], standing: &mut
         let checkpoints: Vec<i64> = row.try_get(3)?;
         standing.checkpoints = checkpoints.into_iter().map(i64::cast_unsigned).collect();
     }
-    Ok(())
+    Ok(positions)
 }
 
 /// One stream of one projection that is asked for.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
-use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
 use super::append::append;
 use super::error::DbError;
@@ -14,6 +14,7 @@ use super::lookup::look_up;
 use super::open::locks;
 use super::outcome::Wrote;
 use super::pending;
+use super::pool::lock_sql;
 use super::registry::projection_lock;
 use super::rows::{self, by_keys};
 use super::silence::Patience;
@@ -23,15 +24,17 @@ use crate::projection::ConnectedProjector;
 use crate::read_model::RowKey;
 use crate::store::NewCommit;
 use crate::store::group::plan::{Open, Plan, State};
-use crate::store::group::sync::{Positions, SyncWrites, Syncs};
+use crate::store::group::sync::{Asked, Positions, SyncWrites, Syncs};
+
+/// A connected projection, and the events that its functions are to be run on.
+type Connected = (Arc<dyn ConnectedProjector>, Vec<Recorded<AnyEvent>>);
 
 /// What a group was decided on, and what it does.
 pub(super) struct Decided {
     pub(super) plan: Plan,
     pub(super) state: State,
     writes: Vec<SyncWrites>,
-    /// The connected projections, and the events that their functions are to be run on.
-    pub(super) connected: Vec<(Arc<dyn ConnectedProjector>, Vec<Recorded<AnyEvent>>)>,
+    pub(super) connected: Vec<Connected>,
     positions: Vec<i64>,
 }
 
@@ -133,33 +136,33 @@ pub(super) async fn decide(
     commits: &[&NewCommit],
 ) -> Result<Decided, DbError> {
     let events: usize = commits.iter().map(|commit| commit.events.len()).sum();
-    reserve(connection, 0).await?;
     let Some(mut syncs) = Syncs::of(commits) else {
+        reserve(connection, 0).await?;
         let mut state = State { last_stream, ..look_up(connection, commits).await? };
         let positions = reserve(connection, events).await?;
         let plan = Plan::draft(&mut Open, &mut state, commits.iter().copied());
         return Ok(Decided { plan, state, writes: Vec::new(), connected: Vec::new(), positions });
     };
     let asked = syncs.asked();
-    let mut keys: Vec<i32> = asked.iter().map(|asked| projection_lock(asked.name)).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    sqlx::query("SELECT pg_advisory_xact_lock($1, k) FROM unnest($2::integer[]) AS k")
-        .bind(lock_class)
-        .bind(keys)
-        .execute(&mut *connection)
-        .await?;
+    connection.execute(AssertSqlSafe(locks_sql(lock_class, &asked))).await?;
     // Each statement from here on sees what those have committed who held the locks before.
     let mut state = State { last_stream, ..look_up(connection, commits).await? };
-    // Behind the versions that were read: whoever wrote those took his positions before.
-    let positions = reserve(connection, events).await?;
-    let answers = pending::answer(connection, asked).await?;
+    let (answers, positions) = pending::answer(connection, asked, events).await?;
     let reserved = positions.iter().map(|position| position.cast_unsigned()).collect();
     syncs.answer(Positions::Reserved(reserved), answers);
     load(&mut syncs, connection, commits).await?;
     let plan = Plan::draft(&mut syncs, &mut state, commits.iter().copied());
     let writes = syncs.writes().collect();
     Ok(Decided { plan, state, writes, connected: syncs.into_connected(), positions })
+}
+
+/// Gives the statements that take the append's lock and those of projections, for one message.
+fn locks_sql(lock_class: i32, asked: &[Asked]) -> String {
+    let mut keys: Vec<i32> = asked.iter().map(|asked| projection_lock(asked.name)).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let locks = keys.into_iter().map(|key| lock_sql(lock_class, key));
+    std::iter::once("SELECT es_reserve(0)".to_owned()).chain(locks).collect::<Vec<_>>().join("; ")
 }
 
 /// Takes the append's lock and as many positions.

@@ -186,19 +186,18 @@ impl Writer {
 
     /// Gives the connection; makes it again if it was lost.
     pub(super) async fn line(&mut self) -> Result<&mut Line, StoreError> {
-        let line = match self.line.take() {
-            Some(line) => line,
-            None => {
-                let mut connection = self.place.connect_writer().await?;
-                let session = self.place.patience.answered(Session::of(&mut connection)).await;
-                let session = session.map_err(|error| store_error(error, "connecting"))?;
-                // A server that took the place of the last one may know less than this writer remembers.
-                self.cache.forget();
-                self.numbers = Numbers::default();
-                Line { connection, session }
-            }
-        };
+        let line = if let Some(line) = self.line.take() { line } else { self.new_line().await? };
         Ok(self.line.insert(line))
+    }
+
+    async fn new_line(&mut self) -> Result<Line, StoreError> {
+        let mut connection = self.place.connect_writer().await?;
+        let session = self.place.patience.answered(Session::of(&mut connection)).await;
+        let session = session.map_err(|error| store_error(error, "connecting"))?;
+        // A server that took the place of the last one may know less than this writer remembers.
+        self.cache.forget();
+        self.numbers = Numbers::default();
+        Ok(Line { connection, session })
     }
 
     /// Takes the connection, for a transaction on it. It is to be put back.

@@ -273,12 +273,12 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    /// Moves the checkpoint, takes the letter that is dealt with, adds new ones.
+    /// Moves the checkpoint (that of a partition that was paused stays where it is), takes the letter that is dealt with, adds new ones.
     pub(super) fn add(script: &mut Script, batch: &Batch) -> Self {
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let checkpoint = script.add(
-            "UPDATE subscriptions SET position = ? WHERE name = ? AND version = ? AND partition = ? \
-             AND position = ? AND epoch = ?",
+            "UPDATE subscriptions SET position = ?1 WHERE name = ?2 AND version = ?3 AND partition = ?4 \
+             AND position = ?5 AND epoch = ?6 AND (status = 'running' OR ?1 = ?5)",
         );
         script.bind(number(batch.to.map_or(batch.from, SafePosition::get).get()));
         script.bind(batch.id.name.to_string()).bind(batch.id.version).bind(batch.id.partition);

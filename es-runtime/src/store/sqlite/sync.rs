@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use rustc_hash::FxHashSet;
 use sqlx::sqlite::SqliteConnection;
 
 use super::append::json_rows;
@@ -26,7 +27,7 @@ pub(super) async fn load(
             let texts = wanted.keys.iter().map(crate::read_model::RowKey::as_str).collect();
             parked_of(connection, wanted.name, wanted.version, texts).await?
         } else {
-            Default::default()
+            FxHashSet::default()
         };
         let rows = match wanted.table {
             Some(table) => by_keys(connection, table, &wanted.keys).await?,

@@ -242,6 +242,23 @@ pub async fn partitions_are_paused_and_resumed<S: Store>(store: S) {
     assert_eq!(statuses().await, vec![SubscriptionStatus::Running; 4]);
 }
 
+/// Checks what its name says, whatever its worker has in hand.
+pub async fn a_paused_partition_does_not_move<S: Store>(store: S) {
+    record(&store, &stream("a"), 0, &["opened"]).await;
+    let mut worker = Worker::start(&store, &FIRST).await;
+    let batch = worker.next().await;
+    store.set_status("balances", 1, None, SubscriptionStatus::Paused).await.expect("set");
+    let fenced = worker.project(batch.clone()).await;
+    assert!(matches!(fenced, Err(BatchError::Fenced)), "{fenced:?}");
+    assert_eq!((state(&store, &FIRST, "a").await, positions(&store, &FIRST).await), (None, vec![0]));
+    // Its letters can be dealt with.
+    let stays = worker.batch(BatchWork::Nothing, None);
+    worker.project(stays).await.expect("stored");
+    store.set_status("balances", 1, None, SubscriptionStatus::Running).await.expect("set");
+    worker.project(batch).await.expect("stored");
+    assert_eq!(state(&store, &FIRST, "a").await, seen(0, "1"));
+}
+
 /// Checks what its name says: workers under way are fenced off, and letters are gone.
 pub async fn a_rewind_moves_every_partition<S: Store>(store: S) {
     record(&store, &stream("a"), 0, &["opened", "deposited", "deposited"]).await;

@@ -158,6 +158,7 @@ macro_rules! store_contract {
             checkpoints::a_row_that_cannot_be_stored_names_its_event,
             checkpoints::a_long_batch_is_stored_whole,
             checkpoints::partitions_are_paused_and_resumed,
+            checkpoints::a_paused_partition_does_not_move,
             checkpoints::a_rewind_moves_every_partition,
             checkpoints::a_rewind_forward_has_nothing_folded_twice,
             checkpoints::no_checkpoint_stands_ahead_of_the_log,
