@@ -3,6 +3,7 @@
 mod callers;
 mod cut;
 mod disk;
+mod following;
 mod foreign;
 mod horizon;
 mod load;
@@ -13,6 +14,7 @@ mod proxy;
 mod rights;
 mod server;
 mod table;
+mod upgrade;
 
 use std::str::FromStr as _;
 

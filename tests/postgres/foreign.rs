@@ -8,7 +8,7 @@ use super::Schema;
 
 /// `es_append` with new streams and events, and nothing of the rest.
 const APPEND: &str = "SELECT es_append($1, $2, array_fill(''::text, ARRAY[cardinality($2)]), \
-    array_fill('account'::text, ARRAY[cardinality($2)]), $3, $4, $5, $6, array_fill('made'::text, ARRAY[cardinality($4)]), \
+    array_fill('account'::text, ARRAY[cardinality($2)]), $3, $4, $5, $6, $8, \
     array_fill(1::bigint, ARRAY[cardinality($4)]), $7, array_fill('{}'::bytea, ARRAY[cardinality($4)]), \
     array_fill(now(), ARRAY[cardinality($4)]), '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', \
     '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')";
@@ -34,17 +34,29 @@ impl Foreign {
 
     /// Appends the first events of a new stream, at positions that were reserved or at new ones. Gives the positions.
     pub async fn append(&mut self, positions: Option<&[i64]>, stream: &StreamId, bodies: &[String]) -> Vec<i64> {
+        let events: Vec<_> = bodies.iter().map(|body| ("made", body.as_str())).collect();
+        self.append_events(positions, stream, &events).await
+    }
+
+    /// The same with events of any kind.
+    pub async fn append_events(
+        &mut self,
+        positions: Option<&[i64]>,
+        stream: &StreamId,
+        events: &[(&str, &str)],
+    ) -> Vec<i64> {
         let number: i64 = sqlx::query_scalar("SELECT nextval('stream_numbers')").fetch_one(&mut self.0).await.unwrap();
         assert_eq!((stream.tenant(), stream.category()), ("", "account"));
-        let ids: Vec<_> = bodies.iter().map(|_| *EventId::new_v7().as_uuid()).collect();
+        let ids: Vec<_> = events.iter().map(|_| *EventId::new_v7().as_uuid()).collect();
         sqlx::query_scalar(APPEND)
             .bind(positions)
             .bind(vec![number])
             .bind(vec![stream.key()])
-            .bind(vec![number; bodies.len()])
-            .bind((1..).take(bodies.len()).collect::<Vec<i64>>())
+            .bind(vec![number; events.len()])
+            .bind((1..).take(events.len()).collect::<Vec<i64>>())
             .bind(ids)
-            .bind(bodies.iter().map(String::as_bytes).collect::<Vec<_>>())
+            .bind(events.iter().map(|(_, body)| body.as_bytes()).collect::<Vec<_>>())
+            .bind(events.iter().map(|(kind, _)| *kind).collect::<Vec<_>>())
             .fetch_one(&mut self.0)
             .await
             .unwrap()

@@ -143,14 +143,19 @@ async fn dispatcher() {
 async fn dispatch_at(place: impl Place) {
     let seed: u64 = std::env::var(SEED).unwrap().parse().unwrap();
     let bank = bank(&place).await;
-    let callers = (0..CALLERS).map(|caller| tokio::spawn(dispatch(bank.clone(), seed * CALLERS + caller)));
+    let callers = (0..CALLERS).map(|caller| tokio::spawn(dispatch(bank.clone(), seed * CALLERS + caller, print)));
     for caller in callers.collect::<Vec<_>>() {
         caller.await.unwrap();
     }
 }
 
+fn print(Acknowledged { account, version, position }: Acknowledged) {
+    let line = format!("ack {account} {version} {position}\n");
+    std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
+}
+
 /// Does something when the process comes by a place for the n-th time.
-fn at(point: &str, action: impl Fn() + Send + Sync + 'static) {
+pub fn at(point: &str, action: impl Fn() + Send + Sync + 'static) {
     let (place, count) = point.split_once(',').unwrap();
     let (place, left) = (place.to_owned(), AtomicU32::new(count.parse().unwrap()));
     fail_points::on_reach(move |reached| {
@@ -168,7 +173,8 @@ fn kill_myself() {
     }
 }
 
-async fn dispatch(bank: App<Bank, impl Store>, seed: u64) {
+/// Dispatches without end, and tells what was acknowledged.
+pub async fn dispatch(bank: App<Bank, impl Store>, seed: u64, tell: impl Fn(Acknowledged)) {
     let mut random = crate::random::Random::new(seed);
     loop {
         let number = random.below(ACCOUNTS);
@@ -184,8 +190,7 @@ async fn dispatch(bank: App<Bank, impl Store>, seed: u64) {
             }
         };
         if let Some(receipt) = receipt {
-            let line = format!("ack {account} {} {}\n", receipt.version(), receipt.position());
-            std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
+            tell(Acknowledged { account, version: receipt.version().get(), position: receipt.position().get() });
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The read side: projections, read models, queries.
 
-mod child;
+pub(crate) mod child;
 mod connected;
 mod consistency;
 mod crash;
-mod domain;
+pub(crate) mod domain;
 mod mistakes;
 mod observe;
 mod postgres;
@@ -14,4 +14,4 @@ mod queries;
 mod rebuild;
 mod subscriptions;
 mod sync;
-mod truth;
+pub(crate) mod truth;
