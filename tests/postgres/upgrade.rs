@@ -42,7 +42,8 @@ macro_rules! program {
             }
 
             impl Sensor {
-                pub fn seen(&self) -> u32 {
+                #[allow(dead_code, reason = "the state is folded to be loaded, not looked at")]
+                    pub fn seen(&self) -> u32 {
                     self.seen
                 }
             }
@@ -199,8 +200,7 @@ program! {
 /// Gives the state of the only partition of a projection.
 fn state<D: DomainOn<PostgresStore>>(app: &App<D, PostgresStore>, name: &str) -> SubscriptionState {
     let health = app.subscriptions().health();
-    let state = health.borrow().of(name).next().unwrap().state.clone();
-    state
+    health.borrow().of(name).next().unwrap().state.clone()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
