@@ -135,11 +135,13 @@ impl Gate for Open {
 
 impl Plan {
     /// Decides every commit of the group. Breaks the chain of each that fails, before it decides the next.
+    #[cfg(any(feature = "sqlite", test))]
     pub(in crate::store) fn decide<'a>(state: &mut State, commits: impl IntoIterator<Item = &'a NewCommit>) -> Self {
         Self::decide_at(&mut Open, state, commits)
     }
 
     /// As [`decide`](Self::decide), behind a gate.
+    #[cfg(any(feature = "sqlite", test))]
     pub(in crate::store) fn decide_at<'a>(
         gate: &mut impl Gate,
         state: &mut State,
@@ -150,7 +152,7 @@ impl Plan {
         plan
     }
 
-    /// As [`decide_at`](Self::decide_at), and breaks no chain before [`seal`](Self::seal): for a plan that may have to be made again.
+    /// Decides every commit of the group, behind a gate, and breaks no chain before [`seal`](Self::seal): for a plan that may have to be made again.
     pub(in crate::store) fn draft<'a>(
         gate: &mut impl Gate,
         state: &mut State,

@@ -59,6 +59,10 @@ pub(in crate::store) struct OfStream {
 
 /// The positions that the events of a group will get, in their order.
 #[derive(Debug)]
+#[cfg_attr(
+    not(all(feature = "sqlite", feature = "postgres")),
+    allow(dead_code, reason = "the store that needs the other one is not built")
+)]
 pub(in crate::store) enum Positions {
     /// One after the other behind this one.
     Behind(u64),
