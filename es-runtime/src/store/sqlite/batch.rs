@@ -277,12 +277,13 @@ impl Claims {
     pub(super) fn add(script: &mut Script, batch: &Batch) -> Self {
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let checkpoint = script.add(
-            "UPDATE subscriptions SET position = ?1 WHERE name = ?2 AND version = ?3 AND partition = ?4 \
-             AND position = ?5 AND epoch = ?6 AND (status = 'running' OR ?1 = ?5)",
+            "UPDATE subscriptions SET position = ? WHERE name = ? AND version = ? AND partition = ? \
+             AND position = ? AND epoch = ? AND (status = 'running' OR position = ?)",
         );
         script.bind(number(batch.to.map_or(batch.from, SafePosition::get).get()));
         script.bind(batch.id.name.to_string()).bind(batch.id.version).bind(batch.id.partition);
         script.bind(number(batch.from.get())).bind(number(batch.epoch));
+        script.bind(number(batch.to.map_or(batch.from, SafePosition::get).get()));
         let settled = batch.settles.map(|position| letters::add_take(script, &batch.id, position));
         if !batch.letters.is_empty() {
             letters::put(script, &batch.id, &batch.letters);
