@@ -42,14 +42,17 @@ struct Cuts {
 struct Shared {
     armed: Mutex<Option<(String, Act)>>,
     cuts: Mutex<Option<Cuts>>,
-    /// Texts that somebody waits for, and whom to tell before, and after.
-    awaited: Mutex<Option<(&'static str, Arc<Notify>, Arc<Notify>)>>,
+    /// What somebody waits for.
+    awaited: Mutex<Option<Awaited>>,
     is_closed: AtomicBool,
     broken: AtomicU64,
     accepted: AtomicU64,
     /// Nothing goes over connections any more that were taken before this one.
     silent_before: AtomicU64,
 }
+
+/// A text, and whom to tell before it is passed on and once it was answered.
+type Awaited = (&'static str, Arc<Notify>, Arc<Notify>);
 
 /// The proxy, which listens until it is dropped.
 pub struct Proxy {

@@ -34,7 +34,7 @@ async fn goes_down_and_comes_back(rounds: usize, down: fn(&mut Cluster) -> Resul
     }
     callers.more(150).await;
     let figures = callers.end(&schema).await;
-    eprintln!("{rounds} rounds: {figures:?}");
+    eprintln!("{rounds} rounds: {figures}");
     assert_eq!(figures.uncertain, 0, "the server came back in time");
     store.close().await;
 }
@@ -67,7 +67,7 @@ async fn sessions_that_are_ended_again_and_again_lose_nothing() {
         ended += sqlx::query_scalar::<_, i64>(end).bind(schema.name()).fetch_one(&mut admin).await.unwrap();
     }
     let figures = callers.end(&schema).await;
-    eprintln!("{ended} sessions ended: {figures:?}");
+    eprintln!("{ended} sessions ended: {figures}");
     assert!(ended >= 60 && figures.uncertain == 0);
     store.close().await;
 }
@@ -88,7 +88,7 @@ async fn a_process_of_the_server_that_dies_takes_nothing_with_it() {
     }
     callers.more(100).await;
     let figures = callers.end(&schema).await;
-    eprintln!("{figures:?}");
+    eprintln!("{figures}");
     assert_eq!(figures.uncertain, 0);
     store.close().await;
 }
