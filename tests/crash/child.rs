@@ -31,7 +31,7 @@ pub(crate) struct Acknowledged {
 
 /// Starts a writer at a place. Each of its callers makes this many commits, and ends with the first one that is refused for
 /// another reason than a conflict.
-pub(super) fn start(place: &impl Place, commits: usize) -> Child {
+pub(crate) fn start(place: &impl Place, commits: usize) -> Child {
     start_with(&mut Command::new(std::env::current_exe().unwrap()), place, commits)
 }
 

@@ -1,6 +1,7 @@
 //! Callers whose store is in trouble: each goes on until it is told to end, and remembers what it was told.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -51,14 +52,22 @@ pub struct Callers {
 }
 
 /// What became of their commits.
-#[derive(Debug)]
-#[allow(dead_code, reason = "they are printed")]
 pub struct Figures {
     pub acknowledged: usize,
     pub refused: u64,
     pub uncertain: usize,
     /// The longest that a caller waited.
     pub longest: Duration,
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { acknowledged, refused, uncertain, longest } = self;
+        write!(
+            f,
+            "{acknowledged} acknowledged, {refused} refused, {uncertain} uncertain, the longest wait was {longest:?}"
+        )
+    }
 }
 
 impl Callers {

@@ -42,7 +42,7 @@ async fn broken_at_random(seed: u64, between: Range<u64>, rounds: u64) {
     proxy.cut_no_more();
     let figures = callers.end(&schema).await;
     eprintln!(
-        "seed {seed}: {} of {} connections broken, {figures:?}, {:?}",
+        "seed {seed}: {} of {} connections broken, {figures}, {:?}",
         proxy.broken(),
         proxy.accepted(),
         began.elapsed()

@@ -105,7 +105,7 @@ async fn a_full_disk_is_an_error_until_there_is_room() {
     let count = "SELECT count(*) FROM event_log WHERE octet_length(body) > 100000";
     let large: i64 = sqlx::query_scalar(count).fetch_one(&mut schema.connect().await).await.unwrap();
     assert_eq!(large.cast_unsigned(), stored);
-    eprintln!("{:?}", callers.end(&schema).await);
+    eprintln!("{}", callers.end(&schema).await);
     store.close().await;
 }
 
@@ -121,6 +121,6 @@ async fn a_disk_that_is_full_for_the_servers_own_log_loses_nothing() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     recover(&disk, &mut server, &schema).await;
     callers.more(100).await;
-    eprintln!("{:?}", callers.end(&schema).await);
+    eprintln!("{}", callers.end(&schema).await);
     store.close().await;
 }

@@ -9,8 +9,10 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use sqlx::{Connection as _, Executor as _};
 
 use super::foreign::Foreign;
-use super::{Schema, schema};
+use super::{Schema, schema, until};
+use crate::crash;
 use crate::place::Place as _;
+use crate::read::child::signal;
 
 /// Longer than any read may take that finds a gap.
 const BOUND: Duration = Duration::from_secs(2);
@@ -151,6 +153,44 @@ async fn an_open_transaction_keeps_no_writer_waiting() {
     assert!(began.elapsed() < Duration::from_secs(10), "20 commits took {:?}", began.elapsed());
     foreign.roll_back().await;
     told_of(&store, 24).await;
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_that_is_stopped_stops_nobody() {
+    let schema = schema!();
+    let store = schema.open().await;
+    let mut writer = crash::child::start(&schema, 60);
+    let (process, (tell, mut told)) = (writer.id(), tokio::sync::mpsc::unbounded_channel());
+    let heard = std::thread::spawn(move || {
+        let acknowledged = crash::child::acknowledged(&mut writer, |count| {
+            let _ = tell.send(count);
+            false
+        });
+        assert!(writer.wait().unwrap().success());
+        acknowledged
+    });
+    for round in 1..=3 {
+        // In the middle of its work, wherever that is.
+        while within(told.recv()).await.unwrap() < round * 80 {}
+        signal("STOP", process);
+        let began = Instant::now();
+        let mine = stream(&format!("mine-{round}"));
+        for version in 0..10 {
+            store_one(&store, commit(&mine, version, 1)).await.unwrap();
+        }
+        until("the log is read to its end", async || {
+            let head = store.head().await.unwrap().get().cast_signed();
+            positions(&store, 0, 2_000).await.last() == Some(&head)
+        })
+        .await;
+        assert!(began.elapsed() < Duration::from_secs(10), "others waited for {:?}", began.elapsed());
+        signal("CONT", process);
+    }
+    let acknowledged = tokio::task::spawn_blocking(move || heard.join().unwrap()).await.unwrap();
+    assert_eq!(acknowledged.len(), 6 * 60, "it goes on as if nothing had happened");
+    let rows = super::table::rows(&mut schema.connect().await).await;
+    super::table::assert_sound(&rows);
     store.close().await;
 }
 

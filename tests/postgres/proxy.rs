@@ -38,14 +38,11 @@ struct Cuts {
     between: std::ops::Range<u64>,
 }
 
-/// What is waited for in a stream, who is told when it comes, and who lets it pass.
-type Awaited = (&'static str, Arc<Notify>, Arc<Notify>);
-
 #[derive(Debug, Default)]
 struct Shared {
     armed: Mutex<Option<(String, Act)>>,
     cuts: Mutex<Option<Cuts>>,
-    /// Texts that somebody waits for, and whom to tell before, and after.
+    /// What somebody waits for.
     awaited: Mutex<Option<Awaited>>,
     is_closed: AtomicBool,
     broken: AtomicU64,
@@ -53,6 +50,9 @@ struct Shared {
     /// Nothing goes over connections any more that were taken before this one.
     silent_before: AtomicU64,
 }
+
+/// A text, and whom to tell before it is passed on and once it was answered.
+type Awaited = (&'static str, Arc<Notify>, Arc<Notify>);
 
 /// The proxy, which listens until it is dropped.
 pub struct Proxy {

@@ -42,8 +42,7 @@ macro_rules! program {
             }
 
             impl Sensor {
-                #[allow(dead_code, reason = "the state is folded to be loaded, not looked at")]
-                    pub fn seen(&self) -> u32 {
+                pub fn seen(&self) -> u32 {
                     self.seen
                 }
             }
@@ -200,7 +199,8 @@ program! {
 /// Gives the state of the only partition of a projection.
 fn state<D: DomainOn<PostgresStore>>(app: &App<D, PostgresStore>, name: &str) -> SubscriptionState {
     let health = app.subscriptions().health();
-    health.borrow().of(name).next().unwrap().state.clone()
+    let health = health.borrow();
+    health.of(name).next().unwrap().state.clone()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -246,6 +246,7 @@ async fn what_an_old_program_does_not_know_stops_only_those_of_it_that_need_it()
     assert!(error.to_string().contains(&format!("position {}: {text}", position)), "{error}");
     // Others can.
     old.dispatch(old::Measure { sensor: two, degrees: 6 }).await.unwrap();
+    assert_eq!(old.load::<old::Sensor>(two).await.unwrap().state().unwrap().seen(), 2);
     assert_eq!(new.load::<new::Sensor>(two).await.unwrap().state().unwrap().seen(), 2);
 
     // The new program takes over: letters and stops are healed by it.
