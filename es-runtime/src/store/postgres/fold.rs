@@ -6,12 +6,13 @@ use sqlx::postgres::PgConnection;
 
 use super::batch::Refused;
 use super::error::DbError;
-use super::lookup::{distinct, in_column, names};
+use super::lookup::{in_column, names};
 use super::rows::by_keys;
 use super::text::escaped;
 use crate::event::{AnyEvent, Recorded, StreamId};
 use crate::projection::Projector;
 use crate::read_model::{RowChange, TableRef};
+use crate::store::sql::distinct::distinct;
 use crate::store::sql::fold::{Folding, Fresh};
 use crate::store::{Batch, PartitionId, SafePosition};
 

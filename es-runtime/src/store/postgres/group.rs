@@ -8,11 +8,12 @@ use super::append::append;
 use super::error::{DbError, fault, store_error};
 use super::lookup::look_up;
 use super::outcome::Wrote;
-use super::writer::{Pending, Writer};
+use super::writer::Writer;
 use crate::event::{GlobalPosition, Version};
+use crate::store::group::answer::{Failed, Pending, answer, raise, refuse};
 use crate::store::group::plan::{Fate, Open, Plan, State};
 use crate::store::group::sync::is_connected;
-use crate::store::{AppendError, Committed, LedgerRecord, NewCommit, StoreError};
+use crate::store::{NewCommit, StoreError};
 
 /// How often a group is decided anew before its commits are tried one by one; and how often one commit is.
 const ROUNDS: usize = 3;
@@ -23,20 +24,6 @@ pub(super) struct Done {
     pub(super) fates: Vec<Fate>,
     /// The positions of the group's events, in the order of its plan.
     pub(super) positions: Vec<i64>,
-}
-
-/// A group that did not go through.
-pub(super) enum Failed {
-    /// No commit of it is stored, or nobody knows.
-    Together(AppendError),
-    /// No commit of it is stored, and one commit may be the cause: each is tried alone.
-    Separable(StoreError),
-}
-
-impl Failed {
-    pub(super) const fn store(error: StoreError) -> Self {
-        Self::Together(AppendError::Store(error))
-    }
 }
 
 /// What one attempt came to.
@@ -199,65 +186,14 @@ impl Writer {
     }
 
     fn answer(&self, group: Vec<Pending>, done: &Done) {
-        let position = |event: usize| done.positions.get(event).copied().unwrap_or_default();
-        let committed = |version: u64, last_event: Option<usize>| Committed {
-            version: Version::new(version),
-            position: GlobalPosition::new(last_event.map_or(0, position).cast_unsigned()),
-        };
-        let answers: Vec<_> = done
-            .fates
-            .iter()
-            .map(|fate| match fate {
-                Fate::Stored { version, last_event } => Ok(committed(*version, *last_event)),
-                Fate::Refused(error) => Err(error.clone()),
-                Fate::Repeats(first) => match (done.fates.get(*first), group.get(*first)) {
-                    (Some(Fate::Stored { version, last_event }), Some(first)) => {
-                        Err(recorded(&first.commit, committed(*version, *last_event)))
-                    }
-                    // Only stored commits get an entry, so there is always a first one.
-                    _ => Err(AppendError::ChainBroken),
-                },
-            })
-            .collect();
-        if let Some(last) = done.positions.iter().max() {
+        let positions = &done.positions;
+        if let Some(last) = positions.iter().max() {
             let last = GlobalPosition::new(last.cast_unsigned());
-            let raise = |head: &mut GlobalPosition| {
-                let news = last > *head;
-                *head = last.max(*head);
-                news
-            };
-            self.head.send_if_modified(raise);
-            self.stored.send_if_modified(raise);
+            raise(&self.head, last);
+            raise(&self.stored, last);
         }
-        for (pending, answer) in group.into_iter().zip(answers) {
-            pending.ticket.answer(answer);
-        }
+        answer(group, &done.fates, |event| {
+            GlobalPosition::new(positions.get(event).copied().unwrap_or_default().cast_unsigned())
+        });
     }
-}
-
-fn refuse(group: Vec<Pending>, failed: &Failed) {
-    let error = match failed {
-        Failed::Together(error) => error.clone(),
-        Failed::Separable(error) => AppendError::Store(error.clone()),
-    };
-    // All chains first: whoever hears of a failure finds every chain of the group broken.
-    for pending in &group {
-        pending.commit.chain.break_off();
-    }
-    for pending in group {
-        pending.ticket.answer(Err(error.clone()));
-    }
-}
-
-/// Makes the ledger's record of a commit of this group, for another commit with the same key.
-fn recorded(commit: &NewCommit, committed: Committed) -> AppendError {
-    let Some(entry) = &commit.ledger else { return AppendError::ChainBroken };
-    AppendError::KeyRecorded(Box::new(LedgerRecord {
-        command: entry.command.clone(),
-        hash: entry.hash,
-        output: entry.output.clone(),
-        stream: commit.stream.clone(),
-        committed,
-        events: commit.events.iter().map(|event| event.id).collect(),
-    }))
 }

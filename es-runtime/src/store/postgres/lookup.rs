@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use rustc_hash::FxHashSet;
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 
@@ -12,6 +11,7 @@ use super::text::escaped;
 use crate::event::StreamId;
 use crate::store::NewCommit;
 use crate::store::group::plan::{Entry, Known, State, claim_key};
+use crate::store::sql::distinct::distinct;
 
 /// Gives, for each stream that is there, its place among those asked for, its number and its version.
 const STREAMS: &str = "SELECT e.place, s.stream_no, \
@@ -104,12 +104,6 @@ async fn ledger(connection: &mut PgConnection, commits: &[&NewCommit], state: &m
         state.ledger.insert(in_column(&keys, &row, 0)?.clone(), Entry::Stored(Box::new(record)));
     }
     Ok(())
-}
-
-/// Keeps the first of each.
-pub(super) fn distinct<T: std::hash::Hash + Eq + Clone>(items: impl Iterator<Item = T>) -> Vec<T> {
-    let mut seen = FxHashSet::default();
-    items.filter(|item| seen.insert(item.clone())).collect()
 }
 
 /// Gives the item whose place, from 1, stands in a column.

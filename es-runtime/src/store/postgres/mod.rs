@@ -71,11 +71,12 @@ use super::{
     StoreError, StoredEvent,
 };
 use crate::event::{AnyEvent, GlobalPosition, Recorded, StreamId, Version};
+use crate::store::group::answer::Pending;
 use error::{damaged, store_error};
 use horizon::Horizon;
 use open::Place;
 use pool::reading;
-use writer::{Pending, Work, Writer};
+use writer::{Work, Writer};
 
 pub use lend::ReadConnection;
 pub use options::{PostgresDurability, PostgresOptions};

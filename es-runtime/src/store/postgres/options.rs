@@ -6,6 +6,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::PostgresStore;
 use crate::store::StoreError;
+use crate::store::group::limits::GroupLimits;
 
 /// What a commit survives once it is acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,14 +64,6 @@ pub struct PostgresOptions {
     pub(super) migrate: bool,
 }
 
-/// How much may share one durable commit.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct GroupLimits {
-    pub(super) commits: usize,
-    pub(super) events: usize,
-    pub(super) bytes: usize,
-}
-
 impl Default for PostgresOptions {
     fn default() -> Self {
         Self {
@@ -80,7 +73,7 @@ impl Default for PostgresOptions {
             connect_timeout: Duration::from_secs(10),
             statement_timeout: Duration::from_secs(30),
             idle_in_transaction_timeout: Duration::from_secs(10),
-            group: GroupLimits { commits: 512, events: 4_096, bytes: 1 << 20 },
+            group: GroupLimits::default(),
             linger: Duration::from_micros(150),
             queue: 4_096,
             cached_streams: 100_000,
@@ -141,7 +134,7 @@ impl PostgresOptions {
     /// A commit that is larger by itself is stored alone.
     #[must_use]
     pub fn group_limits(mut self, commits: usize, events: usize, bytes: usize) -> Self {
-        self.group = GroupLimits { commits: commits.max(1), events: events.max(1), bytes: bytes.max(1) };
+        self.group = GroupLimits::new(commits, events, bytes);
         self
     }
 

@@ -11,9 +11,9 @@ use sqlx::postgres::{PgConnection, PgRow};
 use tokio::time::Instant;
 
 use super::error::{Fault, fault, store_error};
-use super::group::Failed;
 use super::text::escaped;
 use super::writer::Writer;
+use crate::store::group::answer::Failed;
 use crate::store::group::plan::Plan;
 use crate::store::{AppendError, NewCommit, StoreError};
 

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
 use super::append::append;
 use super::error::DbError;
-use super::group::{Attempt, Failed};
+use super::group::Attempt;
 use super::letters::parked_of;
 use super::lookup::look_up;
 use super::open::locks;
@@ -23,6 +23,7 @@ use crate::event::{AnyEvent, Recorded};
 use crate::projection::ConnectedProjector;
 use crate::read_model::RowKey;
 use crate::store::NewCommit;
+use crate::store::group::answer::Failed;
 use crate::store::group::plan::{Open, Plan, State};
 use crate::store::group::sync::{Asked, Positions, SyncWrites, Syncs};
 

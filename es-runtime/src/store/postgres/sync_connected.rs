@@ -7,12 +7,13 @@ use sqlx::{Connection as _, Executor as _};
 
 use super::connected::{Broken, run_function};
 use super::error::DbError;
-use super::group::{Attempt, Done, Failed};
+use super::group::{Attempt, Done};
 use super::silence::Patience;
 use super::sync::{Decided, decide, write};
 use super::writer::Writer;
 use crate::event::{AnyEvent, Recorded};
 use crate::projection::{ConnectedProjector, HandlerMode};
+use crate::store::group::answer::Failed;
 use crate::store::group::plan::Fate;
 use crate::store::group::sync::refused;
 use crate::store::{AppendError, NewCommit, StoreError};

@@ -10,11 +10,13 @@ use tokio::time::Instant;
 
 use super::error::store_error;
 use super::open::Place;
-use super::options::{GroupLimits, PostgresOptions};
+use super::options::PostgresOptions;
 use super::outcome::Session;
 use crate::event::GlobalPosition;
+use crate::store::StoreError;
+use crate::store::group::answer::Pending;
 use crate::store::group::cache::StreamCache;
-use crate::store::{NewCommit, StoreError, TicketSender};
+use crate::store::group::limits::{GroupLimits, Size};
 
 /// How many numbers for new streams are taken at once: what the sequence `stream_numbers` counts by.
 pub(super) const NUMBERS: i64 = 1_024;
@@ -24,13 +26,6 @@ pub(super) const NUMBERS: i64 = 1_024;
 pub(super) enum Work {
     Commit(Pending),
     Close(oneshot::Sender<()>),
-}
-
-/// A commit in line, and who waits for it.
-#[derive(Debug)]
-pub(super) struct Pending {
-    pub(super) commit: NewCommit,
-    pub(super) ticket: TicketSender,
 }
 
 /// Numbers for new streams that no other process has.
@@ -67,8 +62,7 @@ pub(super) struct Line {
 #[derive(Default)]
 struct Turn {
     commits: Vec<Pending>,
-    events: usize,
-    bytes: usize,
+    size: Size,
     closing: Vec<oneshot::Sender<()>>,
 }
 
@@ -76,8 +70,7 @@ impl Turn {
     fn take(&mut self, work: Work) {
         match work {
             Work::Commit(pending) => {
-                self.events += pending.commit.events.len();
-                self.bytes += bytes(&pending.commit);
+                self.size.add(&pending.commit);
                 self.commits.push(pending);
             }
             Work::Close(closed) => self.closing.push(closed),
@@ -159,7 +152,7 @@ impl Writer {
             while turn.commits.len() < self.limits.commits {
                 let Ok(work) = self.queue.try_recv() else { break };
                 if let Work::Commit(pending) = &work
-                    && !self.fits(turn, &pending.commit)
+                    && !self.limits.let_in(&turn.size, &pending.commit)
                 {
                     return Some(work);
                 }
@@ -176,12 +169,6 @@ impl Writer {
             }
             tokio::task::yield_now().await;
         }
-    }
-
-    fn fits(&self, turn: &Turn, commit: &NewCommit) -> bool {
-        turn.commits.is_empty()
-            || (turn.events + commit.events.len() <= self.limits.events
-                && turn.bytes + bytes(commit) <= self.limits.bytes)
     }
 
     /// Gives the connection; makes it again if it was lost.
@@ -223,10 +210,4 @@ impl Writer {
         }
         Ok(())
     }
-}
-
-/// Counts what a commit brings into a transaction.
-fn bytes(commit: &NewCommit) -> usize {
-    let events: usize = commit.events.iter().map(|event| event.body.len()).sum();
-    events + commit.snapshot.as_ref().map_or(0, |snapshot| snapshot.state.len())
 }

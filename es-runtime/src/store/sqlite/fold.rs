@@ -7,12 +7,12 @@ use sqlx::sqlite::SqliteConnection;
 use super::batch::Refused;
 use super::checkpoints::stream_rows;
 use super::error::DbError;
-use super::lookup::distinct;
 use super::rows::{by_keys, read};
 use super::script::Script;
 use crate::event::{AnyEvent, Recorded, StreamId};
 use crate::projection::Projector;
 use crate::read_model::{RowChange, TableRef};
+use crate::store::sql::distinct::distinct;
 use crate::store::sql::fold::{Folding, Fresh};
 use crate::store::{Batch, PartitionId};
 

@@ -10,17 +10,11 @@ use super::outcome::{SendError, send};
 use super::pending::Question;
 use super::sync;
 use super::writer::Writer;
-use crate::event::{GlobalPosition, Version};
+use crate::event::GlobalPosition;
+use crate::store::group::answer::{Failed, Pending, answer, raise, refuse};
 use crate::store::group::plan::{Fate, Plan, State};
 use crate::store::group::sync::{Syncs, is_connected};
-use crate::store::{AppendError, Committed, LedgerRecord, NewCommit, StoreError, TicketSender};
-
-/// A commit in line, and who waits for it.
-#[derive(Debug)]
-pub(super) struct Pending {
-    pub(super) commit: NewCommit,
-    pub(super) ticket: TicketSender,
-}
+use crate::store::{NewCommit, StoreError};
 
 /// A group that went through.
 pub(super) struct Done {
@@ -28,14 +22,6 @@ pub(super) struct Done {
     /// The position of the group's first event, if it has events.
     pub(super) first: Option<u64>,
     pub(super) events: usize,
-}
-
-/// A group that did not go through.
-pub(super) enum Failed {
-    /// No commit of it is stored, or nobody knows.
-    Together(AppendError),
-    /// No commit of it is stored, and one commit may be the cause: each is tried alone.
-    Separable(StoreError),
 }
 
 impl Writer {
@@ -134,7 +120,7 @@ impl Writer {
     ) -> Result<Done, Failed> {
         // Confirmations alone need no lock: the version they are given was true at the time of the read.
         let begin = commits.iter().any(|commit| !commit.events.is_empty() || commit.ledger.is_some());
-        let connection = self.ensure_connected(slot).await.map_err(together)?;
+        let connection = self.ensure_connected(slot).await.map_err(Failed::store)?;
         let (mut state, mut syncs) = match read(connection, commits, begin).await {
             Ok(read) => read,
             Err(DbError::Database(error)) => {
@@ -175,7 +161,7 @@ impl Writer {
                 }
                 None => self.texts.request(wrap, &plan, state, commits),
             };
-            let connection = self.ensure_connected(slot).await.map_err(together)?;
+            let connection = self.ensure_connected(slot).await.map_err(Failed::store)?;
             let sent = send(connection, request, plan.writes.events.len()).await;
             crate::fail_point::reached("append.stored");
             first = match sent {
@@ -201,44 +187,17 @@ impl Writer {
     pub(super) fn failed(&self, error: sqlx::Error, doing: &str) -> Failed {
         let separable = matches!(fault(&error), Fault::Constraint | Fault::TooBig);
         let error = self.explain(error, doing);
-        if separable { Failed::Separable(error) } else { together(error) }
+        if separable { Failed::Separable(error) } else { Failed::store(error) }
     }
 
     fn answer(&self, group: Vec<Pending>, done: &Done) {
-        let committed = |version: u64, last_event: Option<usize>| Committed {
-            version: Version::new(version),
-            position: match (done.first, last_event) {
-                (Some(first), Some(event)) => GlobalPosition::new(first + event as u64),
-                _ => GlobalPosition::START,
-            },
-        };
-        let answers: Vec<_> = done
-            .fates
-            .iter()
-            .map(|fate| match fate {
-                Fate::Stored { version, last_event } => Ok(committed(*version, *last_event)),
-                Fate::Refused(error) => Err(error.clone()),
-                Fate::Repeats(first) => match (done.fates.get(*first), group.get(*first)) {
-                    (Some(Fate::Stored { version, last_event }), Some(first)) => {
-                        Err(recorded(&first.commit, committed(*version, *last_event)))
-                    }
-                    // Only stored commits get an entry, so there is always a first one.
-                    _ => Err(AppendError::ChainBroken),
-                },
-            })
-            .collect();
-        if let Some(first) = done.first {
-            let last = GlobalPosition::new(first + done.events.saturating_sub(1) as u64);
-            self.head.send_if_modified(|head| {
-                last > *head && {
-                    *head = last;
-                    true
-                }
-            });
+        // A group without events has no first one, and nobody asks for the place of an event.
+        let position =
+            |event: usize| done.first.map_or(GlobalPosition::START, |first| GlobalPosition::new(first + event as u64));
+        if done.first.is_some() {
+            raise(&self.head, position(done.events.saturating_sub(1)));
         }
-        for (pending, answer) in group.into_iter().zip(answers) {
-            pending.ticket.answer(answer);
-        }
+        answer(group, &done.fates, position);
     }
 }
 
@@ -255,35 +214,4 @@ pub(super) async fn read(
     let state = look_up(connection, commits, begin, Some(&mut question)).await?;
     sync::load(&mut syncs, connection, question, commits).await?;
     Ok((state, Some(syncs)))
-}
-
-fn together(error: StoreError) -> Failed {
-    Failed::Together(AppendError::Store(error))
-}
-
-fn refuse(group: Vec<Pending>, failed: &Failed) {
-    let error = match failed {
-        Failed::Together(error) => error.clone(),
-        Failed::Separable(error) => AppendError::Store(error.clone()),
-    };
-    // All chains first: whoever hears of a failure finds every chain of the group broken.
-    for pending in &group {
-        pending.commit.chain.break_off();
-    }
-    for pending in group {
-        pending.ticket.answer(Err(error.clone()));
-    }
-}
-
-/// Makes the ledger's record of a commit of this group, for another commit with the same key.
-fn recorded(commit: &NewCommit, committed: Committed) -> AppendError {
-    let Some(entry) = &commit.ledger else { return AppendError::ChainBroken };
-    AppendError::KeyRecorded(Box::new(LedgerRecord {
-        command: entry.command.clone(),
-        hash: entry.hash,
-        output: entry.output.clone(),
-        stream: commit.stream.clone(),
-        committed,
-        events: commit.events.iter().map(|event| event.id).collect(),
-    }))
 }

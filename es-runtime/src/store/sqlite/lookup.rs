@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
-use rustc_hash::FxHashSet;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{Arguments as _, AssertSqlSafe, Either, Executor as _, Row as _, SqlSafeStr as _};
 
@@ -16,6 +15,7 @@ use super::script::Script;
 use crate::event::StreamId;
 use crate::store::NewCommit;
 use crate::store::group::plan::{ClaimKey, Entry, Known, State, claim_key};
+use crate::store::sql::distinct::distinct;
 
 /// Arguments: index `[tenant, category, key]`. Gives, for each stream that is there, its place in the index, its number and its version; all
 /// in one row, since each row is a hand-over between threads.
@@ -117,12 +117,6 @@ enum Part {
     Streams,
     Claims,
     Ledger,
-}
-
-/// Keeps the first of each.
-pub(super) fn distinct<T: std::hash::Hash + Eq + Clone>(items: impl Iterator<Item = T>) -> Vec<T> {
-    let mut seen = FxHashSet::default();
-    items.filter(|item| seen.insert(item.clone())).collect()
 }
 
 pub(super) fn texts(json: &mut String, parts: &[&str]) {

@@ -67,8 +67,8 @@ use super::{
     StoreError, StoredEvent,
 };
 use crate::event::{AnyEvent, GlobalPosition, Recorded, StreamId, Version};
+use crate::store::group::answer::Pending;
 use error::{DbError, store_error};
-use group::Pending;
 use open::Place;
 use readers::{Reader, Readers};
 use writer::{Forget, Identify, Work, Writer};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::SqliteStore;
 use crate::store::StoreError;
+use crate::store::group::limits::GroupLimits;
 
 /// What a commit survives once it is acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,21 +46,13 @@ pub struct SqliteOptions {
     pub(super) memory_map_bytes: u64,
 }
 
-/// How much may share one durable commit.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct GroupLimits {
-    pub(super) commits: usize,
-    pub(super) events: usize,
-    pub(super) bytes: usize,
-}
-
 impl Default for SqliteOptions {
     fn default() -> Self {
         Self {
             durability: Durability::default(),
             busy_timeout: Duration::from_secs(5),
             readers: 4,
-            group: GroupLimits { commits: 512, events: 4_096, bytes: 1 << 20 },
+            group: GroupLimits::default(),
             linger: Duration::from_micros(150),
             queue: 4_096,
             sole_owner: false,
@@ -98,7 +91,7 @@ impl SqliteOptions {
     /// A commit that is larger by itself is stored alone.
     #[must_use]
     pub fn group_limits(mut self, commits: usize, events: usize, bytes: usize) -> Self {
-        self.group = GroupLimits { commits: commits.max(1), events: events.max(1), bytes: bytes.max(1) };
+        self.group = GroupLimits::new(commits, events, bytes);
         self
     }
 

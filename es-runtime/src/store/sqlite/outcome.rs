@@ -7,9 +7,9 @@ use tokio::sync::MutexGuard;
 
 use super::append::Request;
 use super::error::{Fault, fault};
-use super::group::Failed;
 use super::writer::Writer;
 use crate::event::EventId;
+use crate::store::group::answer::Failed;
 use crate::store::group::plan::Plan;
 use crate::store::{AppendError, NewCommit};
 

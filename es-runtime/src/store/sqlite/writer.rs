@@ -11,15 +11,16 @@ use tokio::time::Instant;
 use super::append::Texts;
 use super::batch::PendingBatch;
 use super::error::disconnected;
-use super::group::Pending;
 use super::job::Job;
 use super::open::Place;
-use super::options::{GroupLimits, SqliteOptions};
+use super::options::SqliteOptions;
 use super::readers::SharedConnection;
 use super::{identity, ledger};
 use crate::event::GlobalPosition;
+use crate::store::group::answer::Pending;
 use crate::store::group::cache::StreamCache;
-use crate::store::{ExternalId, NewCommit, StoreError};
+use crate::store::group::limits::{GroupLimits, Size};
+use crate::store::{ExternalId, StoreError};
 
 /// How many batches of projections share one transaction at most: commits wait meanwhile.
 const BATCHES_AT_ONCE: usize = 16;
@@ -67,8 +68,7 @@ pub(super) struct Writer {
 #[derive(Default)]
 struct Turn {
     commits: Vec<Pending>,
-    events: usize,
-    bytes: usize,
+    size: Size,
     identities: Vec<Identify>,
     batches: Vec<PendingBatch>,
     jobs: Vec<Box<dyn Job>>,
@@ -79,8 +79,7 @@ impl Turn {
     fn take(&mut self, work: Work, forgetting: &mut Vec<Forget>) {
         match work {
             Work::Commit(pending) => {
-                self.events += pending.commit.events.len();
-                self.bytes += bytes(&pending.commit);
+                self.size.add(&pending.commit);
                 self.commits.push(pending);
             }
             Work::Identify(identify) => self.identities.push(identify),
@@ -175,7 +174,7 @@ impl Writer {
             while turn.commits.len() < self.limits.commits && turn.batches.len() < BATCHES_AT_ONCE {
                 let Ok(work) = self.queue.try_recv() else { break };
                 if let Work::Commit(pending) = &work
-                    && !self.fits(turn, &pending.commit)
+                    && !self.limits.let_in(&turn.size, &pending.commit)
                 {
                     return Some(work);
                 }
@@ -193,12 +192,6 @@ impl Writer {
             }
             tokio::task::yield_now().await;
         }
-    }
-
-    fn fits(&self, turn: &Turn, commit: &NewCommit) -> bool {
-        turn.commits.is_empty()
-            || (turn.events + commit.events.len() <= self.limits.events
-                && turn.bytes + bytes(commit) <= self.limits.bytes)
     }
 
     /// Gives all ids of a turn their keys, in one transaction.
@@ -251,10 +244,4 @@ impl Writer {
         let _nobody_waits = forget.answer.send(answer);
         None
     }
-}
-
-/// Counts what a commit brings into a transaction.
-fn bytes(commit: &NewCommit) -> usize {
-    let events: usize = commit.events.iter().map(|event| event.body.len()).sum();
-    events + commit.snapshot.as_ref().map_or(0, |snapshot| snapshot.state.len())
 }
