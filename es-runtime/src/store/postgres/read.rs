@@ -77,30 +77,21 @@ impl PostgresStore {
         let rows = reading!(self, "reading the log", connection => {
             Ok(sqlx::query(PICKED).bind(&positions).fetch_all(connection).await?)
         })?;
-        self.recorded(&rows).await
+        // Those between them are not asked for.
+        self.recorded(&rows, &mut Streams::default(), |_, _| true).await
     }
 
     /// Reads up to a limit behind a position; only what is final.
     pub(super) async fn log(&self, after: GlobalPosition, limit: usize) -> Result<Vec<Recorded<AnyEvent>>, StoreError> {
         let mut events: Vec<Recorded<AnyEvent>> = Vec::new();
-        let mut versions: FxHashMap<i64, u64> = FxHashMap::default();
+        let mut streams = Streams::default();
         let mut after = after.get();
         while events.len() < limit {
             let wanted = (limit - events.len()).min(PAGE);
             let rows = self.final_rows(after, wanted).await?;
             let (got, whole) = (rows.len(), rows.len() == wanted);
             if got > 0 {
-                let page = self.recorded(&rows).await?;
-                for (row, event) in rows.iter().zip(&page) {
-                    let version = event.version().get();
-                    if let Some(last) = versions.insert(column(row, 8)?, version)
-                        && version != last + 1
-                    {
-                        let (stream, position) = (event.stream(), event.position());
-                        let place = format!("table event_log, stream `{stream}`, position {position}");
-                        return Err(damaged(place, broken(last, version)));
-                    }
-                }
+                let page = self.recorded(&rows, &mut streams, |last, version| version == last + 1).await?;
                 after = page.last().map_or(after, |event| event.position().get());
                 if events.is_empty() { events = page } else { events.extend(page) }
             }
@@ -155,28 +146,41 @@ impl PostgresStore {
         })
     }
 
-    /// Puts the events of rows together.
-    async fn recorded(&self, rows: &[PgRow]) -> Result<Vec<Recorded<AnyEvent>>, StoreError> {
-        let streams = self.streams_of(rows).await?;
+    /// Puts the events of rows together. `follows` is asked about the version of each behind the last one of its stream that was read.
+    async fn recorded(
+        &self,
+        rows: &[PgRow],
+        streams: &mut Streams,
+        follows: impl Fn(u64, u64) -> bool,
+    ) -> Result<Vec<Recorded<AnyEvent>>, StoreError> {
+        self.name(rows, streams).await?;
         let mut names = Names::default();
         let mut events = Vec::with_capacity(rows.len());
         for row in rows {
             let number: i64 = column(row, 8)?;
-            let Some(stream) = streams.get(&number) else {
+            let Some(stream) = streams.get_mut(&number) else {
                 let position: i64 = column(row, 4)?;
                 return Err(damaged(
                     format!("table streams, number {number}"),
                     format!("it is missing, the event at position {position} needs it"),
                 ));
             };
-            events.push(event_of_row(row, stream, &mut names)?);
+            let event = event_of_row(row, &stream.name, &mut names)?;
+            let version = event.version().get();
+            if let Some(last) = stream.last.replace(version)
+                && !follows(last, version)
+            {
+                let (stream, position) = (event.stream(), event.position());
+                let place = format!("table event_log, stream `{stream}`, position {position}");
+                return Err(damaged(place, broken(last, version)));
+            }
+            events.push(event);
         }
         Ok(events)
     }
 
-    /// Gives the names of the streams of rows.
-    async fn streams_of(&self, rows: &[PgRow]) -> Result<FxHashMap<i64, StreamId>, StoreError> {
-        let mut streams: FxHashMap<i64, StreamId> = FxHashMap::default();
+    /// Adds the streams of rows that are not there yet.
+    async fn name(&self, rows: &[PgRow], streams: &mut Streams) -> Result<(), StoreError> {
         let mut unknown: FxHashSet<i64> = FxHashSet::default();
         for row in rows {
             let number: i64 = column(row, 8)?;
@@ -185,12 +189,12 @@ impl PostgresStore {
                 continue;
             }
             match self.shared.stream_names.get(&number) {
-                Some(name) => drop(streams.insert(number, name)),
+                Some(name) => drop(streams.insert(number, Seen { name, last: None })),
                 None => drop(unknown.insert(number)),
             }
         }
         if unknown.is_empty() {
-            return Ok(streams);
+            return Ok(());
         }
         let unknown: Vec<i64> = unknown.into_iter().collect();
         let found = reading!(self, "reading the names of streams", connection => {
@@ -204,10 +208,19 @@ impl PostgresStore {
         for (number, tenant, category, key) in found {
             let name = StreamId::of(unescaped(tenant), unescaped(category), unescaped(key));
             self.shared.stream_names.insert(number, name.clone());
-            streams.insert(number, name);
+            streams.insert(number, Seen { name, last: None });
         }
-        Ok(streams)
+        Ok(())
     }
+}
+
+/// The streams of what is read, by their numbers.
+type Streams = FxHashMap<i64, Seen>;
+
+/// A stream, and the version of its last event that was read.
+struct Seen {
+    name: StreamId,
+    last: Option<u64>,
 }
 
 async fn replay(
