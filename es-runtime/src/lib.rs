@@ -104,6 +104,7 @@ pub mod __private;
 pub mod aggregate;
 pub mod app;
 pub mod command;
+mod encoding;
 pub mod error;
 pub mod event;
 mod fail_point;

@@ -6,7 +6,7 @@ use syn::{Fields, Visibility};
 use crate::diagnostics::{Diagnostics, texts};
 use crate::model::aggregate::Aggregate;
 
-use super::{items, names};
+use super::{items, names, serde};
 
 pub(crate) fn check(aggregate: &Aggregate, diagnostics: &mut Diagnostics) {
     items::not_generic("an aggregate", &aggregate.item.generics, "its events are decoded by their name", diagnostics);
@@ -15,6 +15,9 @@ pub(crate) fn check(aggregate: &Aggregate, diagnostics: &mut Diagnostics) {
     }
     state_is_private(&aggregate.item.fields, diagnostics);
     events(aggregate, diagnostics);
+    if aggregate.snapshot.is_some() {
+        serde::check(&aggregate.item.attrs, &aggregate.fields, diagnostics);
+    }
 }
 
 /// The name is the category of the aggregate's streams.

@@ -5,7 +5,7 @@ use proc_macro2::Span;
 use crate::diagnostics::{Diagnostics, texts};
 use crate::model::event::Event;
 
-use super::{fields, items, names};
+use super::{fields, items, names, serde};
 
 pub(crate) fn check(event: &Event, diagnostics: &mut Diagnostics) {
     name(event, diagnostics);
@@ -15,10 +15,9 @@ pub(crate) fn check(event: &Event, diagnostics: &mut Diagnostics) {
         items::not_generic("a domain event", &event.item.generics, "events are decoded by their name", diagnostics);
     }
     items::named_fields("an event", &event.item, diagnostics);
-    fields::container_serde(&event.item.attrs, diagnostics);
+    serde::check(&event.item.attrs, &event.fields, diagnostics);
     for field in &event.fields {
         fields::local_time(field, diagnostics);
-        fields::serde(field, diagnostics);
         if !field.ident.as_ref().is_some_and(|ident| event.lossy.contains(ident)) {
             fields::floating_money(field, diagnostics);
         }

@@ -4,7 +4,7 @@ use syn::{Attribute, LitStr, Meta, Type};
 
 use crate::diagnostics::{Diagnostics, Text, texts};
 use crate::model::Field;
-use crate::syntax::{attributes, types};
+use crate::syntax::types;
 
 /// The reason in `#[lossy = "why"]`, if it is one.
 pub(crate) fn reason(attribute: &Attribute) -> Option<String> {
@@ -92,38 +92,5 @@ pub(crate) fn floating_money(field: &Field, diagnostics: &mut Diagnostics) {
     {
         let span = syn::spanned::Spanned::span(ty);
         diagnostics.warn(span, "floating_point_money", texts::floating_money(&name, &float));
-    }
-}
-
-/// Some serde attributes make the stored form ambiguous, or let it lose data without a word.
-pub(crate) fn serde(field: &Field, diagnostics: &mut Diagnostics) {
-    let metas = attributes::serde(&field.attrs);
-    let has = |name: &str| metas.iter().any(|meta| meta.path().is_ident(name));
-    for meta in &metas {
-        if meta.path().is_ident("flatten") {
-            diagnostics.error(
-                meta,
-                texts::ambiguous_serde("flatten", "the fields of the inner type could clash with the event's own"),
-            );
-        } else if meta.path().is_ident("skip") || meta.path().is_ident("skip_serializing") {
-            diagnostics.error(meta, texts::lossy_serde(&types::text(meta.path())));
-        } else if meta.path().is_ident("skip_serializing_if")
-            && !has("default")
-            && !types::is_named(&field.ty, "Option")
-        {
-            diagnostics.error(meta, texts::skip_without_default());
-        }
-    }
-}
-
-/// serde attributes of the whole struct that take the form out of the macro's hands.
-pub(crate) fn container_serde(attrs: &[Attribute], diagnostics: &mut Diagnostics) {
-    for meta in attributes::serde(attrs) {
-        for name in ["untagged", "tag", "transparent", "from", "try_from", "into", "remote"] {
-            if meta.path().is_ident(name) {
-                diagnostics
-                    .error(&meta, texts::ambiguous_serde(name, "the stored form is an object of the struct's fields"));
-            }
-        }
     }
 }

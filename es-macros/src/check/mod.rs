@@ -12,5 +12,6 @@ pub(crate) mod names;
 pub(crate) mod projection;
 pub(crate) mod query;
 pub(crate) mod read_model;
+pub(crate) mod serde;
 pub(crate) mod upcaster;
 pub(crate) mod value;

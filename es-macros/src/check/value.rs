@@ -8,7 +8,7 @@ use crate::syntax::function::SelfKind;
 use crate::syntax::impl_block::ImplItem;
 use crate::syntax::types;
 
-use super::{fields, items};
+use super::{fields, items, serde};
 
 pub(crate) fn check(value: &Value, diagnostics: &mut Diagnostics) {
     items::not_generic("a value object", &value.item.generics, "its stored form has one shape", diagnostics);
@@ -18,7 +18,7 @@ pub(crate) fn check(value: &Value, diagnostics: &mut Diagnostics) {
         Fields::Unnamed(fields) if fields.unnamed.len() != 1 => diagnostics.error(fields, texts::tuple_value()),
         _ => {}
     }
-    fields::container_serde(&value.item.attrs, diagnostics);
+    serde::check(&value.item.attrs, &value.fields, diagnostics);
     for field in &value.fields {
         private(field, diagnostics);
         fields::borrowed(field, diagnostics);

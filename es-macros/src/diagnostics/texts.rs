@@ -164,8 +164,32 @@ pub(crate) fn ambiguous_serde(name: &str, why: &str) -> Text {
 }
 
 pub(crate) fn lossy_serde(name: &str) -> Text {
-    Text::new(format!("with `{name}` the field is lost when the event is stored"))
-        .help("remove the field or the attribute")
+    Text::new(format!("with `{name}` the field is not read back as it was")).help("remove the field or the attribute")
+}
+
+pub(crate) fn one_way_serde(name: &str, other: &str) -> Text {
+    Text::new(format!("`{name}` needs `{other}`"))
+        .help(format!("add `{other} = \"…\"`, or name a module that does both: `with = \"…\"`"))
+        .note("what is written must be read back as it was")
+}
+
+pub(crate) fn two_stored_names(name: &str, example: &str) -> Text {
+    Text::new(format!("`{name}` must be one name for writing and reading"))
+        .help(format!("write `{name} = \"{example}\"`; names that only old data has go into `alias = \"…\"` on the field"))
+}
+
+pub(crate) fn two_fields_of_one_name(name: &str, other: &str) -> Text {
+    Text::new(format!("the stored name `{name}` is that of field `{other}`, too")).help("give each field a name of its own")
+}
+
+pub(crate) fn serde_behind_cfg() -> Text {
+    Text::new("a serde attribute behind `cfg_attr` would change what is stored without being seen")
+        .help("write `#[serde(..)]` without a condition")
+}
+
+pub(crate) fn serde_not_allowed(name: &str, allowed: &[&str]) -> Text {
+    let allowed: Vec<String> = allowed.iter().map(|name| format!("`{name}`")).collect();
+    Text::new(format!("`{name}` is not allowed on what is stored")).note(format!("allowed are {}", allowed.join(", ")))
 }
 
 pub(crate) fn skip_without_default() -> Text {

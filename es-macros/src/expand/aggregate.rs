@@ -7,6 +7,7 @@ use syn::ext::IdentExt as _;
 use crate::check;
 use crate::diagnostics::{Diagnostics, texts};
 use crate::model::aggregate::{Aggregate, Snapshot};
+use crate::model::stored::Stored;
 use crate::model::{Listed, at};
 use crate::syntax::{item, types};
 
@@ -49,7 +50,7 @@ fn render(aggregate: &Aggregate, broken: bool) -> TokenStream {
         return quote!(#structure #enumeration);
     }
     let own = own(aggregate, &events);
-    let shape = shape::render(&aggregate.ident, &aggregate.fields);
+    let shape = shape::render(&aggregate.ident, &Stored::all(&aggregate.fields, &aggregate.item.attrs));
     let (union, each) = (union(aggregate, &events), events.iter().map(|event| listed(aggregate, event)));
     let checks = if broken { TokenStream::new() } else { checks(aggregate, &events) };
     let marker = if broken { TokenStream::new() } else { marker(aggregate) };
@@ -93,7 +94,10 @@ fn own(aggregate: &Aggregate, events: &[&Listed]) -> TokenStream {
     let (ident, event) = (&aggregate.ident, &aggregate.event);
     let name = aggregate.name.as_ref().map(syn::LitStr::value).unwrap_or_default();
     let id_check = quote_spanned!(at(first_span(id))=> const _: () = __es::require_id::<#id>(););
-    let id = quote_spanned!(at(first_span(id))=> type Id = #id;);
+    let id = quote_spanned! {at(first_span(id))=>
+        type Id = #id;
+        const ID_IS_EXACT: bool = __es::Probe::<#id>::ID_IS_EXACT;
+    };
     let snapshot = aggregate.snapshot.map(snapshot);
     let descriptors = events.iter().map(|listed| {
         let (cfgs, path, text) = (&listed.cfgs, &listed.path, listed.type_name());
@@ -125,10 +129,13 @@ fn own(aggregate: &Aggregate, events: &[&Listed]) -> TokenStream {
 
 fn snapshot(snapshot: Snapshot) -> TokenStream {
     let every = proc_macro2::Literal::u64_unsuffixed(snapshot.every);
-    let version = proc_macro2::Literal::u64_unsuffixed(snapshot.version);
+    let version = match snapshot.version.map(proc_macro2::Literal::u64_unsuffixed) {
+        Some(version) => quote!(__es::Option::Some(#version)),
+        None => quote!(__es::Option::None),
+    };
     quote_spanned! {at(snapshot.span)=>
         const SNAPSHOT: __es::Option<__es::SnapshotPolicy<Self>> =
-            __es::Option::Some(__es::SnapshotPolicy::new(#every, #version));
+            __es::Option::Some(__es::SnapshotPolicy::new(#every, #version, SHAPE.fidelity()));
     }
 }
 

@@ -7,6 +7,7 @@ use syn::Fields;
 use crate::check;
 use crate::diagnostics::{Diagnostics, texts};
 use crate::model::event::{Claim, Event};
+use crate::model::stored::Stored;
 use crate::model::{Field, at};
 use crate::syntax::types;
 
@@ -36,13 +37,26 @@ fn render(event: &Event) -> TokenStream {
     let mut item = event.item.clone();
     item.attrs = Vec::new();
     let unit = if is_unit { unit_serde(event) } else { TokenStream::new() };
-    let (own, shape) = (domain_event(event), shape::render(&event.ident, &event.fields));
-    let checks = event.fields.iter().map(field_check);
+    let (own, shape) = (domain_event(event), shape::render(&event.ident, &stored(event)));
+    let raw = event.upcast.is_none() && event.version > 1;
+    let checks = event.fields.iter().map(|field| field_check(field, raw));
     let upcast = upcast_check(event);
     let impls = block(&event.runtime, &quote!(#upcast #unit #own #shape));
     // Before the struct, so that what they say comes before what serde says of the same field.
     let checks = if event.fields.is_empty() { TokenStream::new() } else { block(&event.runtime, &quote!(#(#checks)*)) };
     quote!(#checks #derive #(#attrs)* #serde #item #impls)
+}
+
+/// The fields as they are stored. A claim is part of it: keys are held for what is stored.
+fn stored(event: &Event) -> Vec<Stored> {
+    let mut fields = Stored::all(&event.fields, &event.item.attrs);
+    for Claim { field, set, release, .. } in &event.claims {
+        let word = if *release { "release" } else { "claim" };
+        if let Some(stored) = fields.iter_mut().find(|stored| stored.field.ident.as_ref() == Some(field)) {
+            stored.notes.push(format!("{word} \"{}\"", set.value()));
+        }
+    }
+    fields
 }
 
 /// A unit struct is stored as `{}`, so that a field which is added later can be upcast.
@@ -81,6 +95,7 @@ fn domain_event(event: &Event) -> TokenStream {
         impl __es::DomainEvent for #ident {
             const NAME: &'static str = #name;
             const VERSION: u32 = #version;
+            const FIDELITY: __es::Fidelity = SHAPE.fidelity();
             #upcast
             #claims
         }
@@ -125,13 +140,21 @@ fn claims(claims: &[Claim]) -> TokenStream {
     }
 }
 
-/// What only the compiler knows about a field: whether its type can be stored, and whether an alias hides local time.
-fn field_check(field: &Field) -> TokenStream {
+/// What only the compiler knows about a field: whether its type can be stored, and whether an alias hides local time; and
+/// whether it fits the JSON value that raw upcasters take and return.
+fn field_check(field: &Field, raw: bool) -> TokenStream {
     let (cfgs, ty) = (&field.cfgs, &field.ty);
     let text = types::text(ty);
+    let raw = raw.then(|| {
+        quote_spanned! {at(first_span(ty))=>
+            #(#cfgs)*
+            const _: () = __es::raw_upcast_field(__es::Probe::<#ty>::FIDELITY, #text);
+        }
+    });
     quote_spanned! {at(first_span(ty))=>
         #(#cfgs)*
         const _: () = __es::event_field::<#ty>(__es::Probe::<#ty>::IS_LOCAL_TIME, #text);
+        #raw
     }
 }
 

@@ -58,6 +58,7 @@ fn handles(handler: &FreeHandler, signature: &HandlerSignature) -> TokenStream {
     let items = quote_spanned! {answer=>
         type Output = #output;
         type Error = #error;
+        const OUTPUT: __es::Fidelity = __es::Probe::<#output>::FIDELITY;
         #descriptor
         async fn handle(
             __root: __es::Root<Self>,

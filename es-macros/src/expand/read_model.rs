@@ -56,7 +56,7 @@ fn codec(place: usize, column: &ColumnField) -> TokenStream {
     let (picked, codec) = picked(place);
     let span = at(first_span(ty));
     let pick = if column.json.is_some() {
-        quote_spanned!(span=> __es::Option::Some(__es::json_column::<#ty>()))
+        quote_spanned!(span=> __es::Option::Some(__es::json_column::<#ty, { __es::Probe::<#ty>::FIDELITY.bits() }>()))
     } else {
         quote_spanned! {span=>
             __es::pick_codec(

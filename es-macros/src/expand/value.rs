@@ -5,6 +5,7 @@ use quote::{ToTokens as _, format_ident, quote, quote_spanned};
 
 use crate::check;
 use crate::diagnostics::{Diagnostics, texts};
+use crate::model::stored::Stored;
 use crate::model::value::{Value, ValueImpl};
 use crate::model::{Field, at};
 use crate::syntax::impl_block::ImplItem;
@@ -41,9 +42,15 @@ fn render(value: &Value) -> TokenStream {
     item.attrs = Vec::new();
     let deserialize = value.validate.map(|_| checked_deserialize(value));
     let (constructor, getters) = (constructor(value), getters(value));
-    let (shape, as_ref) = (shape::render(&value.ident, &value.fields), as_ref(value));
+    let (shape, as_ref) = (shape::render(&value.ident, &Stored::all(&value.fields, &value.item.attrs)), as_ref(value));
     let ident = &value.ident;
-    let impls = block(&value.runtime, &quote!(#deserialize #shape #as_ref impl #ident { #constructor #getters }));
+    let fidelity = quote! {
+        #[automatically_derived]
+        impl __es::HasFidelity for #ident {
+            const FIDELITY: __es::Fidelity = SHAPE.fidelity();
+        }
+    };
+    let impls = block(&value.runtime, &quote!(#deserialize #shape #fidelity #as_ref impl #ident { #constructor #getters }));
     quote!(#derive #(#attrs)* #serde #transparent #item #impls)
 }
 

@@ -33,7 +33,7 @@ pub(crate) struct Aggregate {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Snapshot {
     pub(crate) every: u64,
-    pub(crate) version: u64,
+    pub(crate) version: Option<u64>,
     pub(crate) span: Span,
 }
 
@@ -88,6 +88,6 @@ fn snapshot(nested: &Nested, diagnostics: &mut Diagnostics) -> Option<Snapshot> 
     if let Some(version) = options.version.as_ref().filter(|version| u32::try_from(version.value).is_err()) {
         diagnostics.error_at(version.span, &texts::too_large("version"));
     }
-    let version = options.version.map_or(1, |version| version.value);
+    let version = options.version.map(|version| version.value);
     Some(Snapshot { every: every.value, version, span: nested.keyword })
 }

@@ -9,6 +9,7 @@ pub(crate) mod handler;
 pub(crate) mod projection;
 pub(crate) mod query;
 pub(crate) mod read_model;
+pub(crate) mod stored;
 pub(crate) mod upcaster;
 pub(crate) mod value;
 

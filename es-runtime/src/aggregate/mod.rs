@@ -29,6 +29,8 @@ pub trait Aggregate: Sized + Send + Sync + 'static {
     const NAME: &'static str;
     /// The type of the aggregate's ids.
     type Id: AggregateId;
+    /// Whether the text of every id is known to parse back to it. If not, each id is checked when it is dispatched to.
+    const ID_IS_EXACT: bool = false;
     /// The generated enum of the aggregate's events.
     type Event: AggregateEvent;
     /// The aggregate's events, in the order of its list.
@@ -148,6 +150,8 @@ pub struct AggregateDescriptor {
     pub events: &'static [EventDescriptor],
     /// Every how many events its state is stored; 0 where it is not.
     pub snapshot_every: u64,
+    /// The shape of a state that is stored without a `version` of its own: all of it has to be visible.
+    pub snapshot_shape: Option<fn() -> &'static crate::event::Shape>,
 }
 
 impl AggregateDescriptor {
@@ -161,6 +165,10 @@ impl AggregateDescriptor {
             snapshot_every: match &A::SNAPSHOT {
                 Some(policy) => policy.every,
                 None => 0,
+            },
+            snapshot_shape: match &A::SNAPSHOT {
+                Some(policy) if policy.version.is_none() => Some(policy.shape),
+                _ => None,
             },
         }
     }

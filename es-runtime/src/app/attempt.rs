@@ -18,6 +18,7 @@ use super::replay;
 use super::turn::{Held, Turn};
 use crate::aggregate::{Aggregate, AggregateEvent as _, Root};
 use crate::command::Command;
+use crate::encoding;
 use crate::error::DispatchError;
 use crate::event::{CommandId, EventId, Metadata, StreamId, Version};
 use crate::handler::{Context, HandlerShape, Handles, Rejection, Scope};
@@ -281,10 +282,15 @@ where
     }
 
     fn ledger_entry(&self, output: &OutputOf<C>) -> Result<Option<Box<LedgerEntry>>, Failure<C>> {
+        if self.options.key.is_none() && !self.options.json {
+            return Ok(None);
+        }
+        // Refused now, because later the command is stored.
+        let fidelity = <C::Aggregate as Handles<C>>::OUTPUT;
+        let output = encode::output(output, fidelity, self.engine.limits.payload_bytes)?;
         let Some(key) = &self.options.key else {
             return Ok(None);
         };
-        let output = encode::output(output, self.engine.limits.payload_bytes)?;
         let hash = encode::hash(&self.command)?;
         Ok(Some(Box::new(LedgerEntry { key: key.clone(), command: C::NAME.to_owned(), hash, output })))
     }
@@ -399,7 +405,7 @@ where
             return Err(DispatchError::IdempotencyKeyReused { key, command: record.command.clone() });
         }
         self.stage.reach(Stage::DONE);
-        let output = serde_json::from_slice(&record.output).map_err(|error| DispatchError::Uncertain {
+        let output = encoding::read(&record.output).map_err(|error| DispatchError::Uncertain {
             command_id: self.command_id,
             reason: format!("it was done before under key `{key}`, and its recorded output does not decode: {error}"),
         })?;

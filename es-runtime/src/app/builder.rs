@@ -10,7 +10,7 @@ use tower::{Layer, Service};
 
 use super::cache::AggregateCache;
 use super::clock::{Clock, SystemClock};
-use super::domain::{CommandOf, DomainOn};
+use super::domain::{CommandOf, Domain, DomainOn};
 use super::engine::{BEGUN, Engine, Limits};
 use super::handle::App;
 use super::layer::{CommandReply, CommandRequest, DispatchService, innermost, wrap};
@@ -34,6 +34,15 @@ pub enum BuildError {
     MissingDependencies {
         /// The types' names.
         types: Vec<&'static str>,
+    },
+    /// Whether a stored state still fits the program's cannot be seen, because the form of a field is not visible. Say
+    /// `snapshot(every = …, version = 1)` and raise the version when the form changes, or use a type whose form is visible.
+    #[error("the snapshots of aggregate `{aggregate}` need a version: the stored form of `{field}` is not visible, so a change of it would not be noticed; write `snapshot(every = …, version = 1)` and raise the version with each change")]
+    SnapshotNeedsVersion {
+        /// The aggregate's name.
+        aggregate: &'static str,
+        /// The path of the field.
+        field: String,
     },
     /// A projection cannot run on what is stored.
     #[error(transparent)]
@@ -159,6 +168,7 @@ impl<D: DomainOn<S>, S: Store> AppBuilder<D, S> {
     /// used.
     pub async fn build(mut self) -> Result<App<D, S>, BuildError> {
         self.limits.page = self.limits.page.max(1);
+        snapshots_are_visible::<D>()?;
         let (mut routes, mut queries, mut projections) =
             (Routes::default(), QueryRoutes::default(), Projections::default());
         D::routes(&mut routes);
@@ -207,6 +217,21 @@ impl<D: DomainOn<S>, S: Store> AppBuilder<D, S> {
             closed: AtomicBool::new(false),
         };
         Ok(App::new(Arc::new(engine)))
+    }
+}
+
+/// Refuses snapshots whose form may change without being noticed.
+fn snapshots_are_visible<D: Domain>() -> Result<(), BuildError> {
+    let mut hidden = None;
+    D::TABLE.walk(&mut |domain| {
+        for aggregate in domain.aggregates {
+            let field = aggregate.snapshot_shape.and_then(|shape| shape().hidden_field());
+            hidden = hidden.take().or(field.map(|field| (aggregate.name, field)));
+        }
+    });
+    match hidden {
+        Some((aggregate, field)) => Err(BuildError::SnapshotNeedsVersion { aggregate, field }),
+        None => Ok(()),
     }
 }
 

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::str::FromStr as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
@@ -13,6 +15,7 @@ use tracing::Instrument as _;
 
 use super::attempt::Attempt;
 use super::domain::CommandOf;
+use super::encode;
 use super::engine::Engine;
 use super::layer::{CommandReply, CommandRequest, DispatchService};
 use super::options::{DispatchOptions, option_methods};
@@ -23,6 +26,7 @@ use crate::command::Command;
 use crate::error::{AnyDomainError, BoxError, DispatchError};
 use crate::event::{CommandId, StreamId};
 use crate::handler::Handles;
+use crate::private::panic_message;
 use crate::projection::ProjectionDescriptor;
 use crate::store::Store;
 
@@ -101,7 +105,7 @@ where
     let metadata_bytes = context.options.bytes();
     let (command_id, metadata) = context.options.seal();
     let stage = Arc::new(Stage::default());
-    let stream = C::Aggregate::stream(command.id());
+    let stream = stream_of(&command)?;
     let stream =
         if context.options.tenant.is_empty() { stream } else { stream.with_tenant(context.options.tenant.as_str()) };
     if HANDLING.try_with(|handling| *handling == stream).unwrap_or(false) {
@@ -146,6 +150,28 @@ where
         (Ok(receipt), Some(limit)) => Ok(watched(&engine, receipt, limit).await),
         (outcome, _) => outcome,
     }
+}
+
+/// Names the command's stream. The text of the id is stored, so it has to parse back to the id.
+fn stream_of<C>(command: &C) -> Result<StreamId, DispatchError<ErrorOf<C>>>
+where
+    C: Command,
+    C::Aggregate: Handles<C>,
+{
+    // `Display` and `FromStr` of an id may be the user's.
+    let stream = catch_unwind(AssertUnwindSafe(|| {
+        let (id, stream) = (command.id(), C::Aggregate::stream(command.id()));
+        if C::Aggregate::ID_IS_EXACT {
+            return Ok(stream);
+        }
+        match <C::Aggregate as Aggregate>::Id::from_str(stream.key()) {
+            Ok(read) if read == *id => Ok(stream),
+            Ok(_) => Err(format!("its text `{}` parses to another id", stream.key())),
+            Err(error) => Err(format!("its text `{}` does not parse: {error}", stream.key())),
+        }
+    }));
+    let stream = stream.unwrap_or_else(|panic| Err(format!("writing or parsing it panicked: {}", panic_message(&*panic))));
+    stream.map_err(|reason| encode::not_storable("id", &reason))
 }
 
 /// Waits for the projections of the receipt's aggregate. What is stored stays a success, whatever becomes of the wait.
@@ -267,6 +293,7 @@ where
     C::Aggregate: Handles<C>,
 {
     let command_id = *context.options.metadata.command_id.get_or_insert_with(CommandId::new_v7);
+    context.options.json = true;
     let receipt =
         run(command, context).await.map_err(|error| error.map_domain(|error| AnyDomainError(Box::new(error))))?;
     let output = serde_json::to_value(receipt.output()).map_err(|error| DispatchError::Uncertain {

@@ -1,14 +1,17 @@
 //! What a commit is made of, in its stored form.
 
+use std::any::TypeId;
 use std::cell::RefCell;
 
 use bytes::Bytes;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::aggregate::{Aggregate, AggregateEvent};
 use crate::command::Command;
+use crate::encoding::{self, Fidelity};
 use crate::error::DispatchError;
 use crate::event::Version;
 use crate::store::NewSnapshot;
@@ -29,11 +32,24 @@ pub(crate) fn event<T: AggregateEvent, E>(event: &T, limit: usize) -> Result<Byt
     Ok(body)
 }
 
-/// Encodes a handler's output.
-pub(crate) fn output<O: Serialize, E>(output: &O, limit: usize) -> Result<Bytes, DispatchError<E>> {
-    let output = serde_json::to_vec(output).map_err(|error| not_storable("output", &error.to_string()))?;
-    within("output", output.len(), limit)?;
-    Ok(Bytes::from(output))
+/// Encodes a handler's output. It has to be read back for a repeat, and as a JSON value for a repeat by name.
+pub(crate) fn output<O, E>(output: &O, fidelity: Fidelity, limit: usize) -> Result<Bytes, DispatchError<E>>
+where
+    O: Serialize + DeserializeOwned + 'static,
+{
+    // Most handlers return nothing.
+    if TypeId::of::<O>() == TypeId::of::<()>() {
+        return Ok(Bytes::from_static(b"null"));
+    }
+    let mut bytes = Vec::new();
+    let written = encoding::write(output, fidelity, &mut bytes);
+    let checked = match written {
+        Ok(()) if fidelity.is_wide() || fidelity.is_unknown() => encoding::fits_a_value(output),
+        written => written,
+    };
+    checked.map_err(|error| not_storable("output", &error.to_string()))?;
+    within("output", bytes.len(), limit)?;
+    Ok(Bytes::from(bytes))
 }
 
 /// A hash of a command's name and JSON: the same however its maps are ordered.
@@ -86,11 +102,12 @@ pub(crate) fn snapshot<A: Aggregate>(state: Option<&A>, before: Version, after: 
     if before.get() / policy.every.max(1) == after.get() / policy.every.max(1) {
         return None;
     }
-    match (policy.encode)(state) {
+    match policy.encode(state) {
         Ok(bytes) => Some(Box::new(NewSnapshot { fingerprint: policy.fingerprint(), state: Bytes::from(bytes) })),
         Err(error) => {
             // Only replay gets longer: the events are the truth.
-            tracing::warn!(aggregate = A::NAME, %error, "a state cannot be written as a snapshot");
+            metrics::counter!("es_snapshots_refused_total", "aggregate" => A::NAME).increment(1);
+            tracing::warn!(aggregate = A::NAME, %error, "a state is not stored as a snapshot");
             None
         }
     }

@@ -22,7 +22,7 @@ use super::import::DispatchAll;
 use super::load::Load;
 use super::log::EventLog;
 use super::options::{DispatchOptions, option_methods};
-use super::route::malformed;
+use super::route::Json;
 use crate::aggregate::Aggregate;
 use crate::error::{AnyDomainError, DispatchError};
 use crate::event::{Recorded, StreamId, Version};
@@ -302,11 +302,9 @@ impl<S: Store> DispatchJson<S> {
         let json = match input {
             Input::Value(json) => {
                 encode::within(&command, json.to_string().len(), context.engine.limits.payload_bytes)?;
-                json
+                Json::Value(json)
             }
-            Input::Bytes(bytes) => {
-                serde_json::from_slice(&bytes).map_err(|error| malformed(&command, ".".to_owned(), &error))?
-            }
+            Input::Bytes(bytes) => Json::Bytes(bytes),
             Input::Refused(error) => return Err(*error),
         };
         let engine = Arc::clone(&context.engine);

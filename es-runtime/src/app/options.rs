@@ -20,6 +20,8 @@ pub struct DispatchOptions {
     pub(crate) wait: Option<Duration>,
     pub(crate) tenant: String,
     pub(crate) metadata: Metadata,
+    /// The output is returned as a JSON value.
+    pub(crate) json: bool,
 }
 
 impl DispatchOptions {

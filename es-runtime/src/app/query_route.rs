@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::ask::{AskOptions, answer};
 use super::engine::Engine;
 use super::route::similar;
+use crate::encoding;
 use crate::error::{AnyDomainError, QueryError};
 use crate::handler::{Dependencies, DependencyDescriptor};
 use crate::projection::BoxFuture;
@@ -77,6 +78,8 @@ where
         })?;
         let answer = answer(engine, query, options).await;
         let answer = answer.map_err(|error| error.map_domain(|error| AnyDomainError(Box::new(error))))?;
-        serde_json::to_value(answer).map_err(|error| QueryError::NotJson { query: Q::NAME, reason: error.to_string() })
+        // A `NaN` would become `null` without a word.
+        let answer = encoding::fits_a_value(&answer).and_then(|()| serde_json::to_value(answer));
+        answer.map_err(|error| QueryError::NotJson { query: Q::NAME, reason: error.to_string() })
     })
 }

@@ -12,12 +12,19 @@ use super::dispatch::{DispatchContext, Outcome, run_enum};
 use super::domain::{Domain, DomainOn};
 use super::layer::DispatchService;
 use crate::command::Command;
+use crate::encoding;
 use crate::error::{AnyDomainError, DispatchError};
 use crate::handler::{Dependencies, HandlerDescriptor, Handles};
 use crate::store::Store;
 
 type Answer = Pin<Box<dyn Future<Output = Outcome<Value, AnyDomainError>> + Send>>;
-type Run<S> = fn(&str, Value, DispatchContext<S>) -> Answer;
+type Run<S> = fn(Json, DispatchContext<S>) -> Answer;
+
+/// The JSON of a command.
+pub(crate) enum Json {
+    Value(Value),
+    Bytes(Vec<u8>),
+}
 
 /// One command by name.
 pub(crate) struct Route<S> {
@@ -102,11 +109,11 @@ impl<S: Store> Routes<S> {
     pub(crate) async fn run(
         &self,
         name: &str,
-        json: Value,
+        json: Json,
         context: DispatchContext<S>,
     ) -> Outcome<Value, AnyDomainError> {
         match self.0.get(name) {
-            Some(route) => (route.run)(name, json, context).await,
+            Some(route) => (route.run)(json, context).await,
             None => Err(self.unknown(name)),
         }
     }
@@ -124,19 +131,29 @@ pub(crate) fn similar(known: impl Iterator<Item = &'static str>, name: &str) -> 
     if name.len() > 64 { None } else { known.min_by_key(distance).filter(near) }
 }
 
-fn run_json<S, C>(name: &str, json: Value, context: DispatchContext<S>) -> Answer
+fn run_json<S, C>(json: Json, context: DispatchContext<S>) -> Answer
 where
     S: Store,
     C: Command,
     C::Aggregate: Handles<C>,
 {
-    match serde_path_to_error::deserialize::<_, C>(json) {
+    match read::<C>(json) {
         Ok(command) => Box::pin(run_enum(command, context)),
-        Err(error) => {
-            let malformed = malformed(name, error.path().to_string(), error.inner());
-            Box::pin(std::future::ready(Err(malformed)))
-        }
+        Err(malformed) => Box::pin(std::future::ready(Err(malformed))),
     }
+}
+
+/// Reads a command. Bytes are read into its own type: a JSON value in between would round what has more than 64 bits.
+fn read<C: Command>(json: Json) -> Result<C, DispatchError<AnyDomainError>> {
+    let whole = |error: serde_json::Error| malformed(C::NAME, ".".to_owned(), &error);
+    let read = match json {
+        Json::Value(json) => serde_path_to_error::deserialize(json),
+        Json::Bytes(bytes) => {
+            encoding::no_key_twice(&bytes).map_err(whole)?;
+            serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(&bytes))
+        }
+    };
+    read.map_err(|error| malformed(C::NAME, error.path().to_string(), error.inner()))
 }
 
 pub(crate) fn malformed(command: &str, field: String, error: &serde_json::Error) -> DispatchError<AnyDomainError> {

@@ -13,6 +13,9 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::encoding;
+
+pub use crate::encoding::{Fidelity, Form, HasFidelity};
 pub use ids::{CausationId, CommandId, CorrelationId, EventId, GlobalPosition, StreamId, Version};
 pub use metadata::{Metadata, TraceContext};
 pub use recorded::{AnyEvent, Claim, ClaimKind, EventName, Recorded, StreamIdError};
@@ -33,6 +36,9 @@ pub trait DomainEvent:
     const NAME: &'static str;
     /// The version of the schema, from 1.
     const VERSION: u32;
+    /// How faithfully the event is read back, as far as it is known while compiling. [`Fidelity::UNKNOWN`] is always right:
+    /// each event is then read back before it is stored.
+    const FIDELITY: Fidelity = Fidelity::UNKNOWN;
 
     /// Decodes an older version. Called only where `version` is not [`VERSION`](Self::VERSION).
     ///
@@ -167,7 +173,7 @@ impl DecodeError {
 /// [`DecodeError`] where the version is unknown or the JSON does not fit.
 pub fn decode<E: DomainEvent>(version: u32, body: &[u8]) -> Result<E, DecodeError> {
     if version == E::VERSION {
-        serde_json::from_slice(body).map_err(|error| malformed(E::NAME, version, &error))
+        encoding::read(body).map_err(|error| malformed(E::NAME, version, &error))
     } else {
         E::upcast(version, body)
     }

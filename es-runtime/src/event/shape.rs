@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use crate::encoding::{ExactKey, Fidelity, Form};
+
 /// The fields of an annotated type, in the order in which they are declared.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
@@ -17,12 +19,17 @@ pub struct Shape {
 /// One field of a [`Shape`].
 #[derive(Clone, Copy, Debug)]
 pub struct FieldShape {
-    /// The field's name; `0` for the field of a one-field tuple struct.
+    /// The stored name; `0` for the field of a one-field tuple struct.
     pub name: &'static str,
-    /// The type as it is written, without spaces.
+    /// The type as it is written in the program, without spaces; behind it, in parentheses, the serde attributes that
+    /// decide over the stored form, and the claims.
     pub ty: &'static str,
     /// The shape of the annotated type inside, if there is one. A function, so that types may nest in each other.
     pub nested: Option<fn() -> &'static Shape>,
+    /// How faithfully the field is read back.
+    pub fidelity: Fidelity,
+    /// The stored form of a type that is not annotated and not known.
+    pub form: Option<fn() -> Form>,
 }
 
 /// Has a [`Shape`]. Every annotated type has; `Option`, `Vec`, `Box` and maps pass through to the type inside.
@@ -51,12 +58,13 @@ impl<T: HasShape, const N: usize> HasShape for [T; N] {
         T::shape()
     }
 }
-impl<K, T: HasShape> HasShape for std::collections::BTreeMap<K, T> {
+// The form of other keys is found by tracing.
+impl<K: ExactKey, T: HasShape> HasShape for std::collections::BTreeMap<K, T> {
     fn shape() -> &'static Shape {
         T::shape()
     }
 }
-impl<K, T: HasShape, H> HasShape for std::collections::HashMap<K, T, H> {
+impl<K: ExactKey, T: HasShape, H> HasShape for std::collections::HashMap<K, T, H> {
     fn shape() -> &'static Shape {
         T::shape()
     }
@@ -66,6 +74,40 @@ impl<K, T: HasShape, H> HasShape for std::collections::HashMap<K, T, H> {
 const DEPTH: usize = 6;
 
 impl Shape {
+    /// Returns how faithfully a struct of these fields is read back.
+    #[must_use]
+    pub const fn fidelity(&self) -> Fidelity {
+        // A tuple of one field is written as the field alone.
+        if let [field] = self.fields
+            && matches!(field.name.as_bytes(), b"0")
+        {
+            return field.fidelity;
+        }
+        let mut all = Fidelity::EXACT;
+        let mut index = 0;
+        while index < self.fields.len() {
+            all = all.and(self.fields[index].fidelity);
+            index += 1;
+        }
+        all.inside()
+    }
+
+    /// Returns the first field, as a path, whose stored form is not visible, so that a change of it is not noticed.
+    #[must_use]
+    pub fn hidden_field(&self) -> Option<String> {
+        self.hidden(0)
+    }
+
+    fn hidden(&self, depth: usize) -> Option<String> {
+        self.fields.iter().find_map(|field| {
+            let inside = field.nested.filter(|_| depth < DEPTH).map(|nested| nested().hidden(depth + 1));
+            match inside {
+                Some(inside) => inside.map(|inside| format!("{}.{inside}", field.name)),
+                None => field.form.is_some_and(|form| form().is_hidden()).then(|| field.name.to_owned()),
+            }
+        })
+    }
+
     /// Writes the shape as indented lines, `field: Type`, nested shapes below their field.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -82,6 +124,9 @@ impl Shape {
                 && let Some(nested) = field.nested
             {
                 nested().write_into(text, depth + 1);
+            }
+            if let Some(form) = field.form {
+                form().write_into(text, depth + 1);
             }
         }
     }

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::aggregate::{Aggregate, CannotApply, Root};
+use crate::encoding::Fidelity;
 
 pub use context::{Context, IdSource, RandomIds, SequentialIds};
 pub use dependency::{
@@ -31,6 +32,8 @@ pub trait Handles<C>: Aggregate {
     type Error: std::error::Error + Send + Sync + 'static;
     /// What there is to know about the handler.
     const HANDLER: HandlerDescriptor;
+    /// How faithfully the output is read back for a repeat, as far as it is known while compiling.
+    const OUTPUT: Fidelity = Fidelity::UNKNOWN;
 
     /// Handles the command on a root and gives the root back.
     fn handle(

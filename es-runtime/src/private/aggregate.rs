@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::fmt::{Debug, Formatter};
 
 use crate::aggregate::{Aggregate, CannotApply, EventOf};
+use crate::encoding;
 use crate::event::{Claim, DomainEvent};
 
 use super::text::{same_text, stop};
@@ -96,7 +97,7 @@ impl<E: DomainEvent> ErasedEvent for E {
         E::VERSION
     }
     fn encode(&self, into: &mut Vec<u8>) -> Result<(), serde_json::Error> {
-        serde_json::to_writer(into, self)
+        encoding::write_comparable(self, E::FIDELITY, into)
     }
     fn claims(&self, claims: &mut Vec<Claim>) {
         DomainEvent::claims(self, claims);

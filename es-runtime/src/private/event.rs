@@ -5,16 +5,31 @@ use std::fmt::Debug;
 use super::probe::EventParts;
 use super::text::stop;
 use crate::aggregate::EventDescriptor;
+use crate::encoding::{self, Fidelity, Form};
 use crate::event::{Claim, ClaimKind, DecodeError, DomainEvent, FieldShape, Shape, UpcastError, UpcastFrom, malformed};
 
 /// What an event needs beside its own traits.
 pub trait Stored: Clone + Debug + PartialEq + Send + Sync + 'static {}
 impl<T: Clone + Debug + PartialEq + Send + Sync + 'static> Stored for T {}
 
-/// Describes one field.
+/// Describes one field whose type decides how it is stored.
 #[must_use]
-pub const fn field(name: &'static str, ty: &'static str, nested: Option<fn() -> &'static Shape>) -> FieldShape {
-    FieldShape { name, ty, nested }
+pub const fn field(
+    name: &'static str,
+    ty: &'static str,
+    nested: Option<fn() -> &'static Shape>,
+    fidelity: Fidelity,
+    form: Option<fn() -> Form>,
+) -> FieldShape {
+    // Dropped here, so that no code is generated for what nobody looks at.
+    let form = if nested.is_none() && fidelity.is_unknown() { form } else { None };
+    FieldShape { name, ty, nested, fidelity, form }
+}
+
+/// Describes one field that is stored in a way of its own, by what its attributes say.
+#[must_use]
+pub const fn custom_field(name: &'static str, ty: &'static str, nested: Option<fn() -> &'static Shape>) -> FieldShape {
+    FieldShape { name, ty, nested, fidelity: Fidelity::UNKNOWN, form: None }
 }
 
 /// Writes an event without fields: `{}`, so that fields can be added in a later version.
@@ -98,11 +113,11 @@ pub fn upcast_raw<E: DomainEvent>(
         _ => return Err(unknown_version::<E>(version)),
     };
     let refused = |reason: String| DecodeError::NotUpcast { name: E::NAME.to_owned(), version, reason };
-    let mut value = serde_json::from_slice(body).map_err(|error| malformed(E::NAME, version, &error))?;
+    let mut value = encoding::read_raw(body).map_err(|error| malformed(E::NAME, version, &error))?;
     for step in steps.iter().skip(first) {
         value = step(value).map_err(|error| refused(error.to_string()))?;
     }
-    serde_json::from_value(value).map_err(|error| refused(error.to_string()))
+    encoding::read_value(value).map_err(|error| refused(error.to_string()))
 }
 
 /// Names the raw upcaster of one step.
@@ -147,6 +162,16 @@ impl<T> EventField for T where T: serde::Serialize + serde::de::DeserializeOwned
 pub const fn event_field<T: EventField>(is_local_time: bool, ty: &str) {
     if is_local_time {
         stop(["events store time in UTC only, and `", ty, "` is not UTC\nhelp: use `DateTime<Utc>`", "", "", "", ""]);
+    }
+}
+
+/// Refuses a field that raw upcasters would round.
+#[track_caller]
+pub const fn raw_upcast_field(fidelity: Fidelity, ty: &str) {
+    const HELP: &str = "help: declare the old version as a type and name it: `upcast = OldType`\n";
+    const NOTE: &str = "note: `#[upcast(event = …, from = …)]` takes a `serde_json::Value`, whose numbers have 64 bits";
+    if fidelity.is_wide() {
+        stop(["`", ty, "` cannot pass through a raw upcaster\n", HELP, NOTE, "", ""]);
     }
 }
 

@@ -40,6 +40,7 @@ pub use crate::app::query_route::QueryRoutes;
 pub use crate::app::route::Routes;
 pub use crate::app::{CommandOf, Domain, DomainOn, DomainTable};
 pub use crate::command::{Command, CommandDescriptor, ValidationErrors};
+pub use crate::encoding::{Fidelity, HasFidelity};
 pub use crate::error::AnyDomainError;
 pub use crate::event::{
     AnyEvent, Claim, DecodeError, DomainEvent, HasShape, Recorded, Shape, UpcastError, UpcastFrom, decode,

@@ -11,6 +11,7 @@ use crate::app::dispatch::{DispatchContext, Outcome, run_enum};
 use crate::app::route::Routes;
 use crate::app::{CommandOf, Domain, DomainTable};
 use crate::command::Command;
+use crate::encoding::{ExactId, Fidelity, Form, HasFidelity, form};
 use crate::error::AnyDomainError;
 use crate::event::{AnyEvent, DecodeError, DomainEvent, HasShape, Recorded, Shape, decode};
 use crate::handler::{DependencyDescriptor, HandlerArg, Handles};
@@ -29,6 +30,15 @@ impl<T: LocalTime> Probe<T> {
 }
 impl<T: HasShape> Probe<T> {
     pub const SHAPE: Option<fn() -> &'static Shape> = Some(<T as HasShape>::shape);
+}
+impl<T: HasFidelity> Probe<T> {
+    pub const FIDELITY: Fidelity = T::FIDELITY;
+}
+impl<T: ExactId> Probe<T> {
+    pub const ID_IS_EXACT: bool = true;
+}
+impl<T: serde::de::DeserializeOwned> Probe<T> {
+    pub const FORM: Option<fn() -> Form> = Some(form::<T>);
 }
 
 /// Asks about an event.
@@ -180,6 +190,9 @@ pub type EventParts = (&'static str, u32, fn() -> &'static Shape);
 pub trait Fallback: Sized {
     const IS_LOCAL_TIME: bool = false;
     const SHAPE: Option<fn() -> &'static Shape> = None;
+    const FIDELITY: Fidelity = Fidelity::UNKNOWN;
+    const FORM: Option<fn() -> Form> = None;
+    const ID_IS_EXACT: bool = false;
     const NAME: &'static str = "";
     const VERSION: u32 = u32::MAX;
     const PARTS: EventParts = ("", 0, broken);
@@ -206,7 +219,13 @@ pub trait Fallback: Sized {
 
 /// The answers where a listed type is no aggregate.
 pub trait FallbackOfAggregate {
-    const PARTS: AggregateDescriptor = AggregateDescriptor { name: "", type_name: "", events: &[], snapshot_every: 0 };
+    const PARTS: AggregateDescriptor = AggregateDescriptor {
+        name: "",
+        type_name: "",
+        events: &[],
+        snapshot_every: 0,
+        snapshot_shape: None,
+    };
     fn decode<W, E>(_: &Recorded<AnyEvent>, _: W) -> Decoded<E> {
         broken()
     }

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use crate::aggregate::Aggregate;
+use crate::encoding::{self, Fidelity};
 use crate::event::{AnyEvent, Recorded};
 use crate::handler::DependencyDescriptor;
 use crate::projection::{HandlerMode, HandlerOptions, ProjectionFailure, ProjectionHandler, Step};
@@ -39,15 +40,19 @@ pub fn read_column<T>(
     (codec.from_value)(value).map_err(|error| error.of(name))
 }
 
-/// Stores a field as JSON.
+/// Stores a field as JSON. `FIDELITY` are the bits of the field's [`Fidelity`].
 #[must_use]
-pub const fn json_codec<T: serde::Serialize + serde::de::DeserializeOwned>() -> ColumnCodec<T> {
+pub const fn json_codec<T: serde::Serialize + serde::de::DeserializeOwned, const FIDELITY: u8>() -> ColumnCodec<T> {
     ColumnCodec {
         ty: ColumnType::Json,
         nullable: false,
-        to_value: |field| serde_json::to_string(field).map(Value::Json).map_err(ColumnError::new),
+        to_value: |field| {
+            let mut json = Vec::new();
+            encoding::write(field, Fidelity::of_bits(FIDELITY), &mut json).map_err(ColumnError::new)?;
+            String::from_utf8(json).map(Value::Json).map_err(ColumnError::new)
+        },
         from_value: |value| match value {
-            Value::Json(text) => serde_json::from_str(&text).map_err(ColumnError::new),
+            Value::Json(text) => encoding::read(text.as_bytes()).map_err(ColumnError::new),
             other => Err(ColumnError::new(format_args!("{other:?} is stored where JSON is expected"))),
         },
     }

@@ -103,8 +103,8 @@ impl<T: Serialize + serde::de::DeserializeOwned> JsonField for T {}
 
 /// Stores a field as JSON.
 #[must_use]
-pub const fn json_column<T: JsonField>() -> ColumnCodec<T> {
-    json_codec::<T>()
+pub const fn json_column<T: JsonField, const FIDELITY: u8>() -> ColumnCodec<T> {
+    json_codec::<T, FIDELITY>()
 }
 
 /// The row of a folded projection: a read model, asked for in one way, so that what is none is told once.
