@@ -13,6 +13,7 @@ mod postgres;
 mod properties;
 mod random;
 mod read;
+mod stored;
 
 /// Runs a future where there is no runtime.
 fn block_on<F: Future>(future: F) -> F::Output {

@@ -5,7 +5,8 @@ use proc_macro2::TokenStream;
 use super::{expand, parse};
 
 /// What was measured, in bytes of tokens. A quarter more fails; raise these with a reason.
-const EVENT: usize = 863;
+// Three constants a field: its shape, how faithfully it is read back, its traced form.
+const EVENT: usize = 1172;
 const LISTED_EVENT: usize = 793;
 const APPLY: usize = 444;
 const HANDLER: usize = 1314;

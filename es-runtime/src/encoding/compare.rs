@@ -14,15 +14,11 @@ pub(super) fn difference(one: &[u8], other: &[u8]) -> Result<Option<String>, ser
     if one == other {
         return Ok(None);
     }
-    let (mut one, mut other) = (serde_json::from_slice::<Node>(one)?, serde_json::from_slice::<Node>(other)?);
-    let path = first_difference(&one, &other);
-    one.sort();
-    other.sort();
-    Ok((one != other).then(|| path.unwrap_or_default()))
+    Ok(first_difference(&serde_json::from_slice(one)?, &serde_json::from_slice(other)?))
 }
 
 /// A JSON value whose numbers and texts stay as they are written.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Node<'a> {
     Plain(&'a str),
     Items(Vec<Node<'a>>),
@@ -31,16 +27,21 @@ enum Node<'a> {
 }
 
 impl Node<'_> {
-    fn sort(&mut self) {
-        match self {
+    /// Sorts the items of all lists inside.
+    fn sorted(mut self) -> Self {
+        match &mut self {
             Self::Plain(_) => {}
-            Self::Items(items) => {
-                items.iter_mut().for_each(Node::sort);
-                items.sort_unstable();
-            }
-            Self::Members(members) => members.iter_mut().for_each(|(_, value)| value.sort()),
+            Self::Items(items) => *items = sorted(items),
+            Self::Members(members) => members.iter_mut().for_each(|(_, value)| *value = value.clone().sorted()),
         }
+        self
     }
+}
+
+fn sorted<'a>(items: &[Node<'a>]) -> Vec<Node<'a>> {
+    let mut items: Vec<_> = items.iter().cloned().map(Node::sorted).collect();
+    items.sort_unstable();
+    items
 }
 
 impl<'de> Deserialize<'de> for Node<'de> {
@@ -77,13 +78,15 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-/// Returns the path of the first difference in the order of the texts.
+/// Returns the path of the first difference, in the order of the texts.
 fn first_difference(one: &Node<'_>, other: &Node<'_>) -> Option<String> {
     match (one, other) {
         (Node::Items(ones), Node::Items(others)) if ones.len() == others.len() => {
-            ones.iter().zip(others).enumerate().find_map(|(index, (one, other))| {
+            let mut pairs = ones.iter().zip(others).enumerate();
+            let path = pairs.find_map(|(index, (one, other))| {
                 first_difference(one, other).map(|path| format!("[{index}]{path}"))
-            })
+            })?;
+            (sorted(ones) != sorted(others)).then_some(path)
         }
         (Node::Members(ones), Node::Members(others)) => {
             let of = |members: &[(Cow<'_, str>, Node<'_>)], key: &str| members.iter().position(|(name, _)| name == key);
