@@ -2,6 +2,7 @@
 
 mod domain;
 mod history;
+mod lock;
 mod properties;
 mod refused;
 
