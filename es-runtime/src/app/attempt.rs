@@ -14,6 +14,7 @@ use super::encode;
 use super::engine::Engine;
 use super::options::DispatchOptions;
 use super::receipt::{Receipt, Visibility};
+use super::repeat::InTurn;
 use super::replay;
 use super::turn::{Held, Turn};
 use crate::aggregate::{Aggregate, AggregateEvent as _, Root};
@@ -22,10 +23,7 @@ use crate::error::DispatchError;
 use crate::event::{CommandId, EventId, Metadata, StreamId, Version};
 use crate::handler::{Context, HandlerShape, Handles, Rejection, Scope};
 use crate::private::panic_message;
-use crate::store::{
-    AppendError, Committed, DecisionChain, LedgerEntry, LedgerRecord, NewCommit, NewEvent, Store, StoreError,
-    SyncProjections,
-};
+use crate::store::{AppendError, Committed, DecisionChain, NewCommit, NewEvent, Store, StoreError, SyncProjections};
 
 pub(crate) struct Attempt<S, C> {
     pub(crate) engine: Arc<Engine<S>>,
@@ -38,7 +36,7 @@ pub(crate) struct Attempt<S, C> {
     pub(crate) stage: Arc<Stage>,
 }
 
-type Failure<C> = DispatchError<ErrorOf<C>>;
+pub(super) type Failure<C> = DispatchError<ErrorOf<C>>;
 type DecisionOf<C> = Decision<<C as Command>::Aggregate, OutputOf<C>, ErrorOf<C>>;
 type TriedOf<C> = Tried<OutputOf<C>, ErrorOf<C>>;
 
@@ -65,7 +63,7 @@ where
     C: Command,
     C::Aggregate: Handles<C>,
 {
-    const SHAPE: HandlerShape = <C::Aggregate as Handles<C>>::HANDLER.shape;
+    pub(super) const SHAPE: HandlerShape = <C::Aggregate as Handles<C>>::HANDLER.shape;
 
     pub(crate) async fn run(mut self) -> Outcome<OutputOf<C>, ErrorOf<C>> {
         catch_unwind(AssertUnwindSafe(|| self.check())).unwrap_or_else(|panic| Err(panicked::<C>(&*panic)))?;
@@ -74,8 +72,9 @@ where
         let mut turn = slot.enter();
         let mut retries = self.retries();
         let mut pauses = backoff();
+        let mut asked = false;
         loop {
-            match self.once(&mut turn).await? {
+            match self.once(&mut turn, &mut asked).await? {
                 Tried::Done(outcome) => return outcome,
                 Tried::Undone => turn.again(),
                 Tried::Conflict(expected, actual) => {
@@ -113,25 +112,18 @@ where
         <C::Aggregate as Handles<C>>::HANDLER.retries.unwrap_or(self.engine.limits.retries)
     }
 
-    async fn once(&self, turn: &mut Turn<C::Aggregate>) -> Result<TriedOf<C>, Failure<C>> {
-        let mut held = turn.take().await;
+    /// Tries once. `asked` is `true` if a try found that the ledger does not hold the command.
+    async fn once(&self, turn: &mut Turn<C::Aggregate>, asked: &mut bool) -> Result<TriedOf<C>, Failure<C>> {
+        if let Some(record) = self.foreseen(turn, asked).await? {
+            return self.replay(&record).map(|receipt| Tried::Done(Ok(receipt)));
+        }
+        let held = turn.take().await;
         self.stage.reach(Stage::QUEUED);
         let _place = self.engine.place().await?;
-        if Self::SHAPE == HandlerShape::Orchestrates {
-            held = self.settle(held).await?;
-            self.stage.reach(Stage::HERE);
-            if let Some(record) = self.recorded().await? {
-                // A handler with side effects must not run again; what it did the first time is the answer.
-                if let Some(held) = held {
-                    turn.submitted(held);
-                }
-                return self.replay(&record).map(|receipt| Tried::Done(Ok(receipt)));
-            }
-        }
-        self.stage.reach(Stage::HERE);
-        let held = match held {
-            Some(held) => held,
-            None => self.load().await?,
+        let held = match self.found_in_turn(turn, held, asked).await? {
+            InTurn::Repeat(record) => return self.replay(&record).map(|receipt| Tried::Done(Ok(receipt))),
+            InTurn::New(Some(held)) => held,
+            InTurn::New(None) => self.load().await?,
         };
         // The state is owned by the future: after a panic nobody sees it again, it is loaded anew.
         let decision = AssertUnwindSafe(self.decide(held)).catch_unwind().await;
@@ -144,7 +136,10 @@ where
     /// A pure decision on a state that lags behind costs a second try. A handler with side effects has only one: what an
     /// earlier dispatch left in the store's line, even if nobody waits for it any more, has to be settled before the ledger is
     /// asked and the aggregate loaded.
-    async fn settle(&self, held: Option<Held<C::Aggregate>>) -> Result<Option<Held<C::Aggregate>>, Failure<C>> {
+    pub(super) async fn settle(
+        &self,
+        held: Option<Held<C::Aggregate>>,
+    ) -> Result<Option<Held<C::Aggregate>>, Failure<C>> {
         let (version, chain) = match &held {
             Some(held) => (held.version, held.chain.clone()),
             None => (Version::NONE, DecisionChain::new()),
@@ -280,20 +275,12 @@ where
         Ok(Decision { answer: Ok(output), held: Some(held), commit })
     }
 
-    fn ledger_entry(&self, output: &OutputOf<C>) -> Result<Option<Box<LedgerEntry>>, Failure<C>> {
-        let Some(key) = &self.options.key else {
-            return Ok(None);
-        };
-        let output = encode::output(output, self.engine.limits.payload_bytes)?;
-        let hash = encode::hash(&self.command)?;
-        Ok(Some(Box::new(LedgerEntry { key: key.clone(), command: C::NAME.to_owned(), hash, output })))
-    }
-
     /// Hands the commit over, lets the next one decide, and waits for what became of it.
     async fn append(&self, turn: &mut Turn<C::Aggregate>, decision: DecisionOf<C>) -> Result<TriedOf<C>, Failure<C>> {
         let Decision { answer, held, commit } = decision;
         let expected = commit.expected;
-        let changes = !commit.events.is_empty() || commit.ledger.is_some();
+        let keyed = commit.ledger.is_some();
+        let changes = !commit.events.is_empty() || keyed;
         let events: Vec<EventId> = commit.events.iter().map(|event| event.id).collect();
         let span = tracing::debug_span!("append", stream = %self.stream, events = events.len());
         // Until `submit` resolves nothing is handed over. From there to `submitted` nothing awaits, so a dispatch that is
@@ -301,6 +288,9 @@ where
         self.stage.reach(Stage::QUEUED);
         let ticket = self.engine.store.submit(commit).instrument(span.clone()).await;
         self.stage.reach(if changes { Stage::SUBMITTED } else { Stage::HERE });
+        if keyed {
+            self.remember_key(true);
+        }
         let committed = if Self::SHAPE == HandlerShape::Orchestrates {
             // A handler with side effects is never undone by another's failure: nobody decides on its tentative state.
             let committed = ticket.instrument(span).await;
@@ -318,11 +308,15 @@ where
             Ok(_) => changes,
             Err(error) => matches!(error, AppendError::KeyRecorded(_)),
         };
+        if keyed && !stored && !matches!(committed, Err(AppendError::Uncertain { .. })) {
+            self.remember_key(false);
+        }
         self.stage.reach(if stored { Stage::DONE } else { Stage::HERE });
         match (committed, answer) {
             (Ok(committed), Ok(output)) => Ok(Tried::Done(Ok(self.receipt(output, committed, events)))),
             (Ok(_), Err(refusal)) => self.refused(refusal).await.map(Tried::Done),
             (Err(AppendError::KeyRecorded(record)), _) => {
+                Self::lost_to_a_repeat(turn, expected);
                 if Self::SHAPE == HandlerShape::Orchestrates {
                     // Another process was doing the same at the same time. The command took effect once, its side effects
                     // twice, unless what they go to knows the key.
@@ -356,15 +350,6 @@ where
         }
     }
 
-    /// A refusal stands unless the same command was accepted before under this key: then that is the answer. Asked only
-    /// now, because whatever was in line before this command is stored by now.
-    async fn refused(&self, refusal: Failure<C>) -> Result<Outcome<OutputOf<C>, ErrorOf<C>>, Failure<C>> {
-        match self.recorded().await? {
-            Some(record) => self.replay(&record).map(Ok),
-            None => Err(refusal),
-        }
-    }
-
     fn failed(&self, error: AppendError) -> Failure<C> {
         match error {
             AppendError::Claimed { set, .. } => DispatchError::Claimed { set },
@@ -383,29 +368,6 @@ where
             // The others are told apart before this is called.
             other => DispatchError::Unavailable(StoreError::Unavailable { reason: other.to_string(), source: None }),
         }
-    }
-
-    async fn recorded(&self) -> Result<Option<LedgerRecord>, Failure<C>> {
-        match &self.options.key {
-            None => Ok(None),
-            Some(key) => self.engine.store.find(self.stream.tenant(), key).await.map_err(DispatchError::Unavailable),
-        }
-    }
-
-    /// Gives the receipt of the first time.
-    fn replay(&self, record: &LedgerRecord) -> Outcome<OutputOf<C>, ErrorOf<C>> {
-        let key = self.options.key.clone().unwrap_or_default();
-        if record.hash != encode::hash(&self.command)? {
-            return Err(DispatchError::IdempotencyKeyReused { key, command: record.command.clone() });
-        }
-        self.stage.reach(Stage::DONE);
-        let output = serde_json::from_slice(&record.output).map_err(|error| DispatchError::Uncertain {
-            command_id: self.command_id,
-            reason: format!("it was done before under key `{key}`, and its recorded output does not decode: {error}"),
-        })?;
-        let Committed { version, position } = record.committed;
-        let (stream, events) = (record.stream.clone(), record.events.clone());
-        Ok(Receipt { output, stream, version, position, events, replayed: true, visibility: Visibility::Unknown })
     }
 }
 

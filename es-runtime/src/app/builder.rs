@@ -17,6 +17,7 @@ use super::layer::{CommandReply, CommandRequest, DispatchService, innermost, wra
 use super::queries::Queries;
 use super::query_route::QueryRoutes;
 use super::read_models::ReadModels;
+use super::recent_keys::RecentKeys;
 use super::route::Routes;
 use crate::command::Command;
 use crate::error::BoxError;
@@ -194,6 +195,7 @@ impl<D: DomainOn<S>, S: Store> AppBuilder<D, S> {
         let engine = Engine {
             queries: Queries::new(self.store.clone(), self.limits.page),
             cache: AggregateCache::new(self.limits.cached_aggregates, self.limits.cached_bytes),
+            recent_keys: RecentKeys::new(),
             places: Semaphore::new(self.limits.in_flight.clamp(1, Semaphore::MAX_PERMITS)),
             begun: Semaphore::new(BEGUN as usize),
             sync,

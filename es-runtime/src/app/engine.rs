@@ -10,6 +10,7 @@ use super::cache::AggregateCache;
 use super::clock::Clock;
 use super::queries::Queries;
 use super::read_models::ReadModels;
+use super::recent_keys::RecentKeys;
 use super::route::Routes;
 use crate::error::DispatchError;
 use crate::handler::{Dependencies, IdSource};
@@ -69,6 +70,7 @@ pub(crate) struct Engine<S> {
     pub(crate) dependencies: Arc<Dependencies>,
     pub(crate) queries: Queries,
     pub(crate) cache: AggregateCache,
+    pub(crate) recent_keys: RecentKeys,
     pub(crate) limits: Limits,
     pub(crate) routes: Routes<S>,
     /// What commits carry to the store, if the domain has synchronous projections.

@@ -35,6 +35,8 @@ mod queries;
 pub(crate) mod query_route;
 mod read_models;
 mod receipt;
+mod recent_keys;
+mod repeat;
 mod replay;
 pub(crate) mod route;
 mod turn;
