@@ -108,7 +108,7 @@ impl NotVisited {
 }
 
 /// What handlers dispatch with: an application on any store.
-pub trait Office: Dependency {
+pub trait Office: Send + Sync + 'static {
     fn visit(&self, way: Way, visit: Visit, context: &Context) -> BoxFuture<'static, Result<(), NotVisited>>;
     fn meet(&self) -> BoxFuture<'_, ()>;
     fn hold(&self) -> BoxFuture<'_, ()>;
@@ -151,8 +151,6 @@ struct Rooms<S> {
     later: Arc<Notify>,
     visited_later: Arc<std::sync::Mutex<Vec<tokio::task::JoinHandle<Result<(), NotVisited>>>>>,
 }
-
-impl<S: Store> Dependency for Rooms<S> {}
 
 impl<S: Store> Office for Rooms<S> {
     fn visit(&self, way: Way, visit: Visit, context: &Context) -> BoxFuture<'static, Result<(), NotVisited>> {
@@ -203,11 +201,7 @@ async fn spawned<T: Send + 'static>(work: impl Future<Output = T> + Send + 'stat
 }
 
 /// Builds the application whose handlers meet in groups of this size.
-async fn office<S: Store>(
-    store: S,
-    meet: usize,
-    limits: impl FnOnce(&mut Limits),
-) -> (App<Offices, S>, Arc<Rooms<S>>) {
+async fn office<S: Store>(store: S, meet: usize, limits: impl FnOnce(&mut Limits)) -> (App<Offices, S>, Arc<Rooms<S>>) {
     let rooms = Arc::new(Rooms {
         app: OnceLock::new(),
         elsewhere: OnceLock::new(),
@@ -323,7 +317,8 @@ async fn nested_dispatches_take_no_permit<S: Store>(store: S) {
     for in_flight in [1, 2, 3] {
         let (app, _rooms) = office(store.clone(), in_flight, |limits| limits.in_flight = in_flight).await;
         let visits = (0..in_flight).map(|index| {
-            let steps = vec![Step::Meet, go(Way::Marked, &format!("inner-{index}"), vec![go(Way::Here, "deep", vec![])])];
+            let steps =
+                vec![Step::Meet, go(Way::Marked, &format!("inner-{index}"), vec![go(Way::Here, "deep", vec![])])];
             app.dispatch(to(&format!("outer-{index}"), steps)).into_future()
         });
         for outcome in in_time(futures_util::future::join_all(visits)).await {

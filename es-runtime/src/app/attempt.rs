@@ -1,22 +1,27 @@
 //! One dispatch inside its layers: validation, ledger, retry, load, decide, append.
 
 use std::any::Any;
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::BackoffBuilder as _;
 use futures_util::FutureExt as _;
+use tokio::sync::SemaphorePermit;
 use tracing::Instrument as _;
 
-use super::dispatch::{ErrorOf, HANDLING, Outcome, OutputOf, Stage};
+use super::dispatch::{ErrorOf, Outcome, OutputOf, Stage};
 use super::encode;
 use super::engine::Engine;
 use super::options::DispatchOptions;
 use super::receipt::{Receipt, Visibility};
 use super::repeat::InTurn;
 use super::replay;
+use super::running::{Place, Running};
 use super::turn::{Held, Turn};
+use super::waits::Wait;
 use crate::aggregate::{Aggregate, AggregateEvent as _, Root};
 use crate::command::Command;
 use crate::error::DispatchError;
@@ -34,6 +39,8 @@ pub(crate) struct Attempt<S, C> {
     pub(crate) metadata: Arc<Metadata>,
     pub(crate) metadata_bytes: usize,
     pub(crate) stage: Arc<Stage>,
+    /// The running handler that this dispatch is part of.
+    pub(crate) nested: Option<Arc<Running>>,
 }
 
 pub(super) type Failure<C> = DispatchError<ErrorOf<C>>;
@@ -117,9 +124,9 @@ where
         if let Some(record) = self.foreseen(turn, asked).await? {
             return self.replay(&record).map(|receipt| Tried::Done(Ok(receipt)));
         }
-        let held = turn.take().await;
+        let held = self.take(turn).await?;
         self.stage.reach(Stage::QUEUED);
-        let _place = self.engine.place().await?;
+        let _permit = self.permit().await?;
         let held = match self.found_in_turn(turn, held, asked).await? {
             InTurn::Repeat(record) => return self.replay(&record).map(|receipt| Tried::Done(Ok(receipt))),
             InTurn::New(Some(held)) => held,
@@ -128,6 +135,46 @@ where
         // The state is owned by the future: after a panic nobody sees it again, it is loaded anew.
         let decision = AssertUnwindSafe(self.decide(held)).catch_unwind().await;
         self.append(turn, decision.unwrap_or_else(|panic| Err(panicked::<C>(&*panic)))?).await
+    }
+
+    /// Waits for the turn, inside the running handler if there is one.
+    async fn take(&self, turn: &mut Turn<C::Aggregate>) -> Result<Option<Held<C::Aggregate>>, Failure<C>> {
+        let Some(nested) = &self.nested else {
+            return Ok(turn.take().await);
+        };
+        let _wait =
+            Wait::begin(Arc::clone(nested), self.place()).map_err(|circle| DispatchError::MutualWait { circle })?;
+        let after = self.engine.limits.turn_timeout;
+        tokio::time::timeout(after, turn.take()).await.map_err(|_| {
+            let (stream, within) = (self.stream.clone(), nested.place.stream.clone());
+            DispatchError::TurnTimedOut { stream, within, after }
+        })
+    }
+
+    fn place(&self) -> Place {
+        Place { application: self.engine.number, stream: self.stream.clone() }
+    }
+
+    /// Waits for a permit. A nested dispatch needs none: its handler has one, and would keep it from the dispatch that it
+    /// waits for.
+    pub(super) async fn permit(&self) -> Result<Option<SemaphorePermit<'_>>, Failure<C>> {
+        match self.nested {
+            Some(_) => Ok(None),
+            None => self.engine.permit().await.map(Some),
+        }
+    }
+
+    /// Runs an orchestrating handler, for a limited time.
+    async fn bounded<F: Future>(&self, running: &Arc<Running>, handled: F) -> Result<F::Output, Failure<C>> {
+        let after = self.engine.limits.handler_timeout;
+        let mut handled = pin!(tokio::time::timeout(after, running.run(handled)));
+        // What it waits for is known until it is dropped.
+        handled.as_mut().await.map_err(|_| DispatchError::HandlerTimedOut {
+            command: C::NAME,
+            stream: self.stream.clone(),
+            after,
+            waits_for: Wait::of(running),
+        })
     }
 
     /// Waits until the store has decided everything that was handed to it before, and gives the state back if it is what is
@@ -164,12 +211,15 @@ where
 
     async fn decide(&self, held: Held<C::Aggregate>) -> Result<DecisionOf<C>, Failure<C>> {
         let Held { state, version, chain, bytes } = held;
+        let orchestrates = Self::SHAPE == HandlerShape::Orchestrates;
+        let running = orchestrates.then(|| Running::new(self.place(), self.nested.clone()));
         let context = Context {
             now: self.engine.clock.now(),
             stream: self.stream.clone(),
             metadata: Arc::clone(&self.metadata),
             ids: Arc::clone(&self.engine.ids),
             key: self.options.key.as_deref().map(Arc::from),
+            running: running.clone(),
         };
         let now = context.now;
         let unexpected = self.options.expected.filter(|expected| *expected != version);
@@ -187,11 +237,11 @@ where
         let root = Root::new(self.command.id().clone(), state, version, context);
         let command = self.command.clone();
         let handled = <C::Aggregate as Handles<C>>::handle(root, command, &scope);
-        let (root, answer) = if Self::SHAPE == HandlerShape::Orchestrates {
+        let (root, answer) = if let Some(running) = &running {
             if <C::Aggregate as Handles<C>>::HANDLER.dependencies.iter().any(Option::is_some) {
                 self.stage.reach(Stage::HANDLING);
             }
-            HANDLING.scope(self.stream.clone(), handled).await
+            self.bounded(running, handled).await?
         } else {
             handled.await
         };

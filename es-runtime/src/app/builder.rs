@@ -11,7 +11,7 @@ use tower::{Layer, Service};
 use super::cache::AggregateCache;
 use super::clock::{Clock, SystemClock};
 use super::domain::{CommandOf, DomainOn};
-use super::engine::{BEGUN, Engine, Limits};
+use super::engine::{BEGUN, Engine, Limits, next_number};
 use super::handle::App;
 use super::layer::{CommandReply, CommandRequest, DispatchService, innermost, wrap};
 use super::queries::Queries;
@@ -193,6 +193,7 @@ impl<D: DomainOn<S>, S: Store> AppBuilder<D, S> {
         )
         .await?;
         let engine = Engine {
+            number: next_number(),
             queries: Queries::new(self.store.clone(), self.limits.page),
             cache: AggregateCache::new(self.limits.cached_aggregates, self.limits.cached_bytes),
             recent_keys: RecentKeys::new(),

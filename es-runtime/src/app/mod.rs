@@ -39,8 +39,10 @@ mod recent_keys;
 mod repeat;
 mod replay;
 pub(crate) mod route;
+pub(crate) mod running;
 mod turn;
 mod visible;
+mod waits;
 
 pub use ask::{Ask, AskJson};
 pub use builder::{AppBuilder, BuildError};

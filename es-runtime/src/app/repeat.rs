@@ -19,7 +19,7 @@ use super::receipt::{Receipt, Visibility};
 use super::turn::{Held, Turn};
 use crate::aggregate::Aggregate;
 use crate::command::Command;
-use crate::error::DispatchError;
+use crate::error::{Difference, DispatchError};
 use crate::event::Version;
 use crate::handler::{HandlerShape, Handles};
 use crate::store::{Committed, LedgerEntry, LedgerRecord, Store};
@@ -52,7 +52,7 @@ where
             return Ok(None);
         }
         self.stage.reach(Stage::QUEUED);
-        let _place = self.engine.place().await?;
+        let _permit = self.permit().await?;
         self.stage.reach(Stage::HERE);
         let record = self.recorded().await?;
         *asked = true;
@@ -138,7 +138,8 @@ where
         self.remember_key(true);
         let key = self.options.key.clone().unwrap_or_default();
         if record.hash != encode::hash(&self.command)? {
-            return Err(DispatchError::IdempotencyKeyReused { key, command: record.command.clone() });
+            let differs = if record.command == C::NAME { Difference::Fields } else { Difference::Command };
+            return Err(DispatchError::IdempotencyKeyReused { key, command: record.command.clone(), differs });
         }
         self.stage.reach(Stage::DONE);
         let output = serde_json::from_slice(&record.output).map_err(|error| DispatchError::Uncertain {
