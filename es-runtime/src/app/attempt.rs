@@ -425,7 +425,7 @@ fn root_events(commit: &NewCommit) -> impl Iterator<Item = &str> {
     commit.events.iter().map(|event| &*event.name)
 }
 
-fn panicked<C: Command>(panic: &(dyn Any + Send)) -> Failure<C>
+pub(super) fn panicked<C: Command>(panic: &(dyn Any + Send)) -> Failure<C>
 where
     C::Aggregate: Handles<C>,
 {

@@ -18,6 +18,7 @@ mod ask;
 mod attempt;
 mod builder;
 mod cache;
+mod canonical;
 mod caught_up;
 mod clock;
 pub(crate) mod dispatch;

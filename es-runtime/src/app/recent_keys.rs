@@ -23,8 +23,8 @@ struct Generations {
     old: FxHashSet<u64>,
 }
 
-/// The number of keys per generation: 1 MiB for both at most.
-const GENERATION: usize = 32 << 10;
+/// The number of keys per generation: at most 0.6 MB for both.
+const GENERATION: usize = 28 << 10;
 
 impl RecentKeys {
     pub(crate) fn new() -> Self {

@@ -12,7 +12,9 @@
 //! What the ledger holds is final, so a repeat may be answered at any time. What it does not hold yet may be in flight, so
 //! the store checks the key again with every commit.
 
-use super::attempt::{Attempt, Failure};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::attempt::{Attempt, Failure, panicked};
 use super::dispatch::{ErrorOf, Outcome, OutputOf, Stage};
 use super::encode;
 use super::receipt::{Receipt, Visibility};
@@ -22,6 +24,7 @@ use crate::command::Command;
 use crate::error::{Difference, DispatchError};
 use crate::event::Version;
 use crate::handler::{HandlerShape, Handles};
+use crate::private::panic_message;
 use crate::store::{Committed, LedgerEntry, LedgerRecord, Store};
 
 /// What the ledger says of a command in its turn.
@@ -137,12 +140,15 @@ where
     pub(super) fn replay(&self, record: &LedgerRecord) -> Outcome<OutputOf<C>, ErrorOf<C>> {
         self.remember_key(true);
         let key = self.options.key.clone().unwrap_or_default();
-        if record.hash != encode::hash(&self.command)? {
+        let hash = catch_unwind(AssertUnwindSafe(|| encode::hash(&self.command)));
+        if record.hash != hash.unwrap_or_else(|panic| Err(panicked::<C>(&*panic)))? {
             let differs = if record.command == C::NAME { Difference::Fields } else { Difference::Command };
             return Err(DispatchError::IdempotencyKeyReused { key, command: record.command.clone(), differs });
         }
         self.stage.reach(Stage::DONE);
-        let output = serde_json::from_slice(&record.output).map_err(|error| DispatchError::Uncertain {
+        let output = catch_unwind(|| serde_json::from_slice(&record.output).map_err(|error| error.to_string()));
+        let output = output.unwrap_or_else(|panic| Err(panic_message(&*panic)));
+        let output = output.map_err(|error| DispatchError::Uncertain {
             command_id: self.command_id,
             reason: format!("it was done before under key `{key}`, and its recorded output does not decode: {error}"),
         })?;
