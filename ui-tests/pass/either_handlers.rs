@@ -82,4 +82,6 @@ impl Account {
     }
 }
 
+domain! { pub Bank = "bank"; aggregates: [Account]; commands: [Open, OpenChecked, OpenMany, OpenAny, OpenPair] }
+
 fn main() {}
