@@ -4,6 +4,7 @@
 
 mod concurrency;
 mod contract;
+mod counting;
 mod crash;
 mod domain;
 mod faulty;

@@ -322,7 +322,8 @@ pub fn apply(options: TokenStream, item: TokenStream) -> TokenStream {
 /// In an [`#[aggregate] impl`](macro@aggregate) block a handler is pure. `R` is an event, a tuple, `Vec` or array of events,
 /// an `Option` of those, or a `Result` of any of them with the domain's own error. A further parameter `&Context` gives the
 /// time, the actor and new ids. Where `R` names its first event, a creating handler whose first event does not create, and
-/// a changing one whose first event does, do not compile.
+/// a changing one whose first event does, do not compile. Neither does one with `Option<&Self>` whose first event is always
+/// the same one.
 ///
 /// A free handler records its events on the root (`&mut Root<A>`, or `New<A>` and `Existing<A>`, which demand absence and
 /// existence) and may take `Dep<T>` and `&Context`. It may run several times when others change the aggregate meanwhile; one

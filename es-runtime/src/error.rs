@@ -89,12 +89,14 @@ pub enum DispatchError<E> {
         set: String,
     },
     /// The idempotency key was used for another command.
-    #[error("the idempotency key `{key}` was used for another command, `{command}`")]
+    #[error("the idempotency key `{key}` was used for {}", Reused(command, *differs))]
     IdempotencyKeyReused {
         /// The key.
         key: String,
         /// The name of the command that used it.
         command: String,
+        /// What the two commands differ in.
+        differs: Difference,
     },
     /// An event that the handler decided does not fit the aggregate, or applying it panicked.
     #[error(transparent)]
@@ -143,10 +145,43 @@ pub enum DispatchError<E> {
     },
     /// An orchestrating handler dispatched to the very aggregate it handles. Record on its root, or `handle` the other
     /// command there.
-    #[error("a handler of `{stream}` dispatched to `{stream}` itself; nothing of that dispatch was stored")]
+    #[error("a handler of `{stream}` dispatched to `{stream}` itself{}; nothing of that dispatch was stored", Through(.through))]
     WithinItself {
         /// The aggregate's stream.
         stream: StreamId,
+        /// The streams of the handlers in between, in the order of their dispatches; empty if there are none.
+        through: Vec<StreamId>,
+    },
+    /// Orchestrating handlers would wait for each other's aggregates. The others go on: dispatch the outermost command
+    /// again.
+    #[error("handlers would wait for each other, {}; nothing of this dispatch was stored", Circle(.circle))]
+    MutualWait {
+        /// The streams of the handlers, each waiting for the next. The last one is that of the first handler, or of one that
+        /// waits for it.
+        circle: Vec<StreamId>,
+    },
+    /// A dispatch of an orchestrating handler did not get its aggregate's turn in time, `Limits::turn_timeout`.
+    #[error("a handler of `{within}` waited {after:?} for the turn of `{stream}`; nothing of that dispatch was stored")]
+    TurnTimedOut {
+        /// The stream of the aggregate that was dispatched to.
+        stream: StreamId,
+        /// The stream of the handler that dispatched.
+        within: StreamId,
+        /// The limit.
+        after: Duration,
+    },
+    /// An orchestrating handler took longer than `Limits::handler_timeout`. Nothing was stored; what it did with its
+    /// dependencies may have happened.
+    #[error("the handler of `{command}` on `{stream}` took longer than {after:?}{}; nothing was stored", WaitsFor(.waits_for))]
+    HandlerTimedOut {
+        /// The command's name.
+        command: &'static str,
+        /// The aggregate's stream.
+        stream: StreamId,
+        /// The limit.
+        after: Duration,
+        /// The streams whose turn dispatches of the handler waited for.
+        waits_for: Vec<StreamId>,
     },
     /// The dispatch did not reach the store within the caller's time-out.
     #[error("the command did not reach the store within {after:?}; nothing was stored")]
@@ -195,6 +230,8 @@ impl<E> DispatchError<E> {
             Self::Conflict { .. }
             | Self::Overloaded
             | Self::TimedOut { .. }
+            | Self::MutualWait { .. }
+            | Self::TurnTimedOut { .. }
             | Self::SyncProjectionTimedOut { .. }
             | Self::ProjectionBehind { .. } => true,
             Self::Unavailable(error) => error.is_retryable(),
@@ -222,6 +259,9 @@ impl<E> DispatchError<E> {
             Self::SyncProjectionTimedOut { .. } => "sync_projection_timed_out",
             Self::ProjectionBehind { .. } => "projection_behind",
             Self::WithinItself { .. } => "within_itself",
+            Self::MutualWait { .. } => "mutual_wait",
+            Self::TurnTimedOut { .. } => "turn_timed_out",
+            Self::HandlerTimedOut { .. } => "handler_timed_out",
             Self::TimedOut { .. } => "timed_out",
             Self::Overloaded => "overloaded",
             Self::Refused(_) => "refused",
@@ -251,7 +291,9 @@ impl<E> DispatchError<E> {
             Self::AlreadyExists { stream } => DispatchError::AlreadyExists { stream },
             Self::Conflict { stream, expected, actual } => DispatchError::Conflict { stream, expected, actual },
             Self::Claimed { set } => DispatchError::Claimed { set },
-            Self::IdempotencyKeyReused { key, command } => DispatchError::IdempotencyKeyReused { key, command },
+            Self::IdempotencyKeyReused { key, command, differs } => {
+                DispatchError::IdempotencyKeyReused { key, command, differs }
+            }
             Self::CannotApply(error) => DispatchError::CannotApply(error),
             Self::HandlerPanicked { command, message } => DispatchError::HandlerPanicked { command, message },
             Self::NotStorable { what, reason } => DispatchError::NotStorable { what, reason },
@@ -264,7 +306,12 @@ impl<E> DispatchError<E> {
             Self::ProjectionBehind { projection, stream, reason } => {
                 DispatchError::ProjectionBehind { projection, stream, reason }
             }
-            Self::WithinItself { stream } => DispatchError::WithinItself { stream },
+            Self::WithinItself { stream, through } => DispatchError::WithinItself { stream, through },
+            Self::MutualWait { circle } => DispatchError::MutualWait { circle },
+            Self::TurnTimedOut { stream, within, after } => DispatchError::TurnTimedOut { stream, within, after },
+            Self::HandlerTimedOut { command, stream, after, waits_for } => {
+                DispatchError::HandlerTimedOut { command, stream, after, waits_for }
+            }
             Self::TimedOut { after } => DispatchError::TimedOut { after },
             Self::Overloaded => DispatchError::Overloaded,
             Self::Refused(error) => DispatchError::Refused(error),
@@ -272,6 +319,59 @@ impl<E> DispatchError<E> {
             Self::OutcomeUnknown { command_id } => DispatchError::OutcomeUnknown { command_id },
             Self::Uncertain { command_id, reason } => DispatchError::Uncertain { command_id, reason },
         }
+    }
+}
+
+/// What two commands under one idempotency key differ in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Difference {
+    /// They are of different types.
+    Command,
+    /// They are of one type, with different values in their fields.
+    Fields,
+}
+
+struct Reused<'a>(&'a str, Difference);
+
+impl std::fmt::Display for Reused<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self(command, Difference::Command) => write!(f, "another command, `{command}`"),
+            Self(command, Difference::Fields) => write!(f, "a `{command}` with other fields"),
+        }
+    }
+}
+
+/// Lists streams for a message.
+fn list(f: &mut std::fmt::Formatter<'_>, before: &str, between: &str, streams: &[StreamId]) -> std::fmt::Result {
+    for (index, stream) in streams.iter().enumerate() {
+        write!(f, "{}`{stream}`", if index == 0 { before } else { between })?;
+    }
+    Ok(())
+}
+
+struct Through<'a>(&'a [StreamId]);
+
+impl std::fmt::Display for Through<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        list(f, ", through ", " and ", self.0)
+    }
+}
+
+struct Circle<'a>(&'a [StreamId]);
+
+impl std::fmt::Display for Circle<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        list(f, "", " for ", self.0)
+    }
+}
+
+struct WaitsFor<'a>(&'a [StreamId]);
+
+impl std::fmt::Display for WaitsFor<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        list(f, ", waiting for ", " and ", self.0)
     }
 }
 

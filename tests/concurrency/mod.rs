@@ -1,4 +1,5 @@
 //! Many commands at once: turns, chains, time-outs, dropped futures, several applications on one store.
 
+mod nested;
 mod stopped;
 mod turns;

@@ -1,7 +1,9 @@
 //! The ledger: the same key takes effect once.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
+use es_runtime::error::Difference;
 use es_runtime::prelude::*;
 use es_runtime::store::Store;
 
@@ -11,6 +13,9 @@ on_every_store! {
     a_repeat_gets_the_first_receipt,
     a_repeat_of_a_creation_is_not_already_exists,
     a_key_stands_for_one_command,
+    the_hashes_in_the_ledger_never_change,
+    a_repeat_is_known_whatever_the_order_of_its_maps,
+    commands_that_json_writes_alike_are_told_apart,
     a_repeat_of_nothing_to_do_is_a_repeat,
     a_refused_command_leaves_no_record,
     concurrent_repeats_take_effect_once,
@@ -51,13 +56,93 @@ async fn a_key_stands_for_one_command<S: Store>(store: S) {
     bank.dispatch(Open { account, owner: "ann".into() }).await.unwrap();
     bank.dispatch(Deposit::of(account, 5)).idempotency_key("k").await.unwrap();
     let error = bank.dispatch(Deposit::of(account, 6)).idempotency_key("k").await.unwrap_err();
-    assert_eq!(error.to_string(), "the idempotency key `k` was used for another command, `Deposit`");
+    assert_eq!(error.to_string(), "the idempotency key `k` was used for a `Deposit` with other fields");
     // Also where the other command would be refused.
     let error = bank.dispatch(Withdraw { account, cents: 99 }).idempotency_key("k").await.unwrap_err();
-    assert!(matches!(error, DispatchError::IdempotencyKeyReused { .. }), "{error}");
+    assert_eq!(error.to_string(), "the idempotency key `k` was used for another command, `Deposit`");
     let error = bank.dispatch(Deposit::of(account, 5)).idempotency_key("").await.unwrap_err();
     assert_eq!(error.to_string(), "`idempotency key` cannot be stored: it must not be empty");
     assert_eq!(bank.load::<Account>(account).await.unwrap().state().unwrap().balance(), 5);
+}
+
+/// Ledgers of programs that run are full of them.
+async fn the_hashes_in_the_ledger_never_change<S: Store>(store: S) {
+    let bank = bank(store.clone()).await;
+    let account = Uuid::from_u128(7);
+    bank.dispatch(Open { account, owner: "ann".into() }).await.unwrap();
+    bank.dispatch(Deposit { account, cents: 5, note: "n".into() }).idempotency_key("k").await.unwrap();
+    let hash = store.find("", "k").await.unwrap().unwrap().hash;
+    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, "43e1335cfc4d10c8f4879b8aef27463844bee242512dad785ebf5001284005c4");
+}
+
+#[domain_event]
+pub struct Listed {}
+
+#[command(aggregate = List)]
+pub struct Enter {
+    #[id]
+    pub list: u32,
+    pub counts: HashMap<String, u8>,
+    pub wide: u128,
+    pub mean: f64,
+    pub left_out: Option<Option<u8>>,
+}
+
+#[aggregate(name = "list", id = u32, events(Listed))]
+pub struct List {}
+
+#[aggregate]
+impl List {
+    #[apply]
+    fn listed(_: &Listed) -> Self {
+        Self {}
+    }
+
+    #[command_handler]
+    fn enter(_: Enter) -> Listed {
+        Listed {}
+    }
+}
+
+domain! { pub Lists = "lists"; aggregates: [List]; commands: [Enter] }
+
+async fn a_repeat_is_known_whatever_the_order_of_its_maps<S: Store>(store: S) {
+    let lists = App::<Lists, _>::builder(store).build().await.unwrap();
+    let enter = |counts: HashMap<String, u8>| Enter { list: 1, counts, wide: u128::MAX, mean: 0.5, left_out: None };
+    // Each map has an order of its own.
+    let counts = || (0..20).map(|number| (number.to_string(), number)).collect();
+    for round in 0..20 {
+        let receipt = lists.dispatch(enter(counts())).idempotency_key("k").await.unwrap();
+        assert_eq!(receipt.replayed(), round > 0);
+    }
+}
+
+async fn commands_that_json_writes_alike_are_told_apart<S: Store>(store: S) {
+    let lists = App::<Lists, _>::builder(store).build().await.unwrap();
+    let enter = |mean, left_out| Enter { list: 1, counts: HashMap::new(), wide: 0, mean, left_out };
+    let all = [
+        enter(f64::NAN, None),
+        enter(f64::INFINITY, None),
+        enter(f64::NEG_INFINITY, None),
+        enter(0.0, None),
+        enter(0.0, Some(None)),
+        enter(0.0, Some(Some(0))),
+    ];
+    for (list, first) in (0..).zip(&all) {
+        let key = format!("k{list}");
+        lists.dispatch(Enter { list, ..first.clone() }).idempotency_key(key.clone()).await.unwrap();
+        for (index, second) in (0..).zip(&all) {
+            let again = lists.dispatch(Enter { list, ..second.clone() }).idempotency_key(key.clone()).await;
+            match again {
+                Ok(receipt) => assert!(receipt.replayed() && index == list, "{list} {index}"),
+                Err(DispatchError::IdempotencyKeyReused { differs, .. }) => {
+                    assert!(differs == Difference::Fields && index != list, "{list} {index}");
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
 }
 
 async fn a_repeat_of_nothing_to_do_is_a_repeat<S: Store>(store: S) {

@@ -489,6 +489,16 @@ pub(crate) fn changing_decides_creation(event: &str, aggregate: &str) -> Text {
         .help("take no `self` to create, or return an event that changes")
 }
 
+pub(crate) fn either_decides_creation(event: &str, aggregate: &str) -> Text {
+    Text::new(format!("this handler fails whenever `{aggregate}` exists: `{event}` creates it"))
+        .help(format!("take no `Option<&Self>` to create, or return `Option<{event}>` or `Result<{event}, _>`"))
+}
+
+pub(crate) fn either_decides_change(event: &str, aggregate: &str) -> Text {
+    Text::new(format!("this handler fails whenever `{aggregate}` does not exist: `{event}` changes it"))
+        .help(format!("take `&self` to change, or return `Option<{event}>` or `Result<{event}, _>`"))
+}
+
 const FREE_FORM: &str = "async fn name(command: Command, account: &mut Root<Account>) -> Result<Output, Error>";
 
 pub(crate) fn free_handler_form() -> Text {

@@ -146,20 +146,46 @@ fn handles(this: &Type, handler: &PureHandler) -> TokenStream {
     }
 }
 
-/// A handler that creates returns a creating event first, one that changes a changing event. Seen where the return type
-/// names an event; anything else is left to the check before each append.
+/// A handler that creates returns a creating event first, one that changes a changing event, and one that does either may
+/// not always return the same of the two. Seen where the return type names an event; anything else is left to the check
+/// before each append.
 fn decision_check(this: &Type, handler: &PureHandler) -> TokenStream {
-    let Some(event) = first_event(&handler.output) else { return TokenStream::new() };
-    let (cfgs, aggregate, text) = (&handler.cfgs, types::text(this), types::text(event));
-    let (answer, message) = match handler.shape {
-        Shape::Creates => (quote!(CREATES), texts::creating_decides_change(&text, &aggregate)),
-        Shape::Changes => (quote!(CHANGES), texts::changing_decides_creation(&text, &aggregate)),
-        Shape::Either => return TokenStream::new(),
+    let output = &handler.output;
+    let either = handler.shape == Shape::Either;
+    let Some(event) = (if either { certain_event(output) } else { first_event(output) }) else {
+        return TokenStream::new();
     };
-    let message = message.to_string();
-    quote_spanned! {at(first_span(event))=>
-        #(#cfgs)*
-        const _: () = ::core::assert!(__es::Fits::<#this, #event>::#answer, #message);
+    let (cfgs, aggregate, text) = (&handler.cfgs, types::text(this), types::text(event));
+    let answers = match handler.shape {
+        Shape::Creates => vec![(quote!(CREATES), texts::creating_decides_change(&text, &aggregate))],
+        Shape::Changes => vec![(quote!(CHANGES), texts::changing_decides_creation(&text, &aggregate))],
+        // Of an event both are answered only if it is not known which of them it does.
+        Shape::Either => vec![
+            (quote!(CHANGES), texts::either_decides_creation(&text, &aggregate)),
+            (quote!(CREATES), texts::either_decides_change(&text, &aggregate)),
+        ],
+    };
+    let checks = answers.into_iter().map(|(answer, message)| {
+        let message = message.to_string();
+        quote_spanned! {at(first_span(event))=>
+            #(#cfgs)*
+            const _: () = ::core::assert!(__es::Fits::<#this, #event>::#answer, #message);
+        }
+    });
+    checks.collect()
+}
+
+/// The event that comes first whenever the handler returns: what may refuse, or have nothing to do, can tell the two states
+/// apart.
+fn certain_event(ty: &Type) -> Option<&Type> {
+    match types::plain(ty) {
+        Type::Array(array) => certain_event(&array.elem),
+        Type::Tuple(tuple) => certain_event(tuple.elems.first()?),
+        path @ Type::Path(_) => {
+            let name = types::last_segment(path)?.ident.to_string();
+            (!matches!(name.as_str(), "Result" | "Option" | "Vec" | "Self")).then_some(path)
+        }
+        _ => None,
     }
 }
 

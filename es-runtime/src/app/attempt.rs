@@ -1,32 +1,34 @@
 //! One dispatch inside its layers: validation, ledger, retry, load, decide, append.
 
 use std::any::Any;
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::BackoffBuilder as _;
 use futures_util::FutureExt as _;
+use tokio::sync::SemaphorePermit;
 use tracing::Instrument as _;
 
-use super::dispatch::{ErrorOf, HANDLING, Outcome, OutputOf, Stage};
+use super::dispatch::{ErrorOf, Outcome, OutputOf, Stage};
 use super::encode;
 use super::engine::Engine;
 use super::options::DispatchOptions;
 use super::receipt::{Receipt, Visibility};
+use super::repeat::InTurn;
 use super::replay;
+use super::running::{Place, Running};
 use super::turn::{Held, Turn};
+use super::waits::Wait;
 use crate::aggregate::{Aggregate, AggregateEvent as _, Root};
 use crate::command::Command;
-use crate::encoding;
 use crate::error::DispatchError;
 use crate::event::{CommandId, EventId, Metadata, StreamId, Version};
 use crate::handler::{Context, HandlerShape, Handles, Rejection, Scope};
 use crate::private::panic_message;
-use crate::store::{
-    AppendError, Committed, DecisionChain, LedgerEntry, LedgerRecord, NewCommit, NewEvent, Store, StoreError,
-    SyncProjections,
-};
+use crate::store::{AppendError, Committed, DecisionChain, NewCommit, NewEvent, Store, StoreError, SyncProjections};
 
 pub(crate) struct Attempt<S, C> {
     pub(crate) engine: Arc<Engine<S>>,
@@ -37,9 +39,11 @@ pub(crate) struct Attempt<S, C> {
     pub(crate) metadata: Arc<Metadata>,
     pub(crate) metadata_bytes: usize,
     pub(crate) stage: Arc<Stage>,
+    /// The running handler that this dispatch is part of.
+    pub(crate) nested: Option<Arc<Running>>,
 }
 
-type Failure<C> = DispatchError<ErrorOf<C>>;
+pub(super) type Failure<C> = DispatchError<ErrorOf<C>>;
 type DecisionOf<C> = Decision<<C as Command>::Aggregate, OutputOf<C>, ErrorOf<C>>;
 type TriedOf<C> = Tried<OutputOf<C>, ErrorOf<C>>;
 
@@ -66,7 +70,7 @@ where
     C: Command,
     C::Aggregate: Handles<C>,
 {
-    const SHAPE: HandlerShape = <C::Aggregate as Handles<C>>::HANDLER.shape;
+    pub(super) const SHAPE: HandlerShape = <C::Aggregate as Handles<C>>::HANDLER.shape;
 
     pub(crate) async fn run(mut self) -> Outcome<OutputOf<C>, ErrorOf<C>> {
         catch_unwind(AssertUnwindSafe(|| self.check())).unwrap_or_else(|panic| Err(panicked::<C>(&*panic)))?;
@@ -75,8 +79,9 @@ where
         let mut turn = slot.enter();
         let mut retries = self.retries();
         let mut pauses = backoff();
+        let mut asked = false;
         loop {
-            match self.once(&mut turn).await? {
+            match self.once(&mut turn, &mut asked).await? {
                 Tried::Done(outcome) => return outcome,
                 Tried::Undone => turn.again(),
                 Tried::Conflict(expected, actual) => {
@@ -114,29 +119,62 @@ where
         <C::Aggregate as Handles<C>>::HANDLER.retries.unwrap_or(self.engine.limits.retries)
     }
 
-    async fn once(&self, turn: &mut Turn<C::Aggregate>) -> Result<TriedOf<C>, Failure<C>> {
-        let mut held = turn.take().await;
-        self.stage.reach(Stage::QUEUED);
-        let _place = self.engine.place().await?;
-        if Self::SHAPE == HandlerShape::Orchestrates {
-            held = self.settle(held).await?;
-            self.stage.reach(Stage::HERE);
-            if let Some(record) = self.recorded().await? {
-                // A handler with side effects must not run again; what it did the first time is the answer.
-                if let Some(held) = held {
-                    turn.submitted(held);
-                }
-                return self.replay(&record).map(|receipt| Tried::Done(Ok(receipt)));
-            }
+    /// Tries once. `asked` is `true` if a try found that the ledger does not hold the command.
+    async fn once(&self, turn: &mut Turn<C::Aggregate>, asked: &mut bool) -> Result<TriedOf<C>, Failure<C>> {
+        if let Some(record) = self.foreseen(turn, asked).await? {
+            return self.replay(&record).map(|receipt| Tried::Done(Ok(receipt)));
         }
-        self.stage.reach(Stage::HERE);
-        let held = match held {
-            Some(held) => held,
-            None => self.load().await?,
+        let held = self.take(turn).await?;
+        self.stage.reach(Stage::QUEUED);
+        let _permit = self.permit().await?;
+        let held = match self.found_in_turn(turn, held, asked).await? {
+            InTurn::Repeat(record) => return self.replay(&record).map(|receipt| Tried::Done(Ok(receipt))),
+            InTurn::New(Some(held)) => held,
+            InTurn::New(None) => self.load().await?,
         };
         // The state is owned by the future: after a panic nobody sees it again, it is loaded anew.
         let decision = AssertUnwindSafe(self.decide(held)).catch_unwind().await;
         self.append(turn, decision.unwrap_or_else(|panic| Err(panicked::<C>(&*panic)))?).await
+    }
+
+    /// Waits for the turn, inside the running handler if there is one.
+    async fn take(&self, turn: &mut Turn<C::Aggregate>) -> Result<Option<Held<C::Aggregate>>, Failure<C>> {
+        let Some(nested) = &self.nested else {
+            return Ok(turn.take().await);
+        };
+        let _wait =
+            Wait::begin(Arc::clone(nested), self.place()).map_err(|circle| DispatchError::MutualWait { circle })?;
+        let after = self.engine.limits.turn_timeout;
+        tokio::time::timeout(after, turn.take()).await.map_err(|_| {
+            let (stream, within) = (self.stream.clone(), nested.place.stream.clone());
+            DispatchError::TurnTimedOut { stream, within, after }
+        })
+    }
+
+    fn place(&self) -> Place {
+        Place { application: self.engine.number, stream: self.stream.clone() }
+    }
+
+    /// Waits for a permit. A nested dispatch needs none: its handler has one, and would keep it from the dispatch that it
+    /// waits for.
+    pub(super) async fn permit(&self) -> Result<Option<SemaphorePermit<'_>>, Failure<C>> {
+        match self.nested {
+            Some(_) => Ok(None),
+            None => self.engine.permit().await.map(Some),
+        }
+    }
+
+    /// Runs an orchestrating handler, for a limited time.
+    async fn bounded<F: Future>(&self, running: &Arc<Running>, handled: F) -> Result<F::Output, Failure<C>> {
+        let after = self.engine.limits.handler_timeout;
+        let mut handled = pin!(tokio::time::timeout(after, running.run(handled)));
+        // What it waits for is known until it is dropped.
+        handled.as_mut().await.map_err(|_| DispatchError::HandlerTimedOut {
+            command: C::NAME,
+            stream: self.stream.clone(),
+            after,
+            waits_for: Wait::of(running),
+        })
     }
 
     /// Waits until the store has decided everything that was handed to it before, and gives the state back if it is what is
@@ -145,7 +183,10 @@ where
     /// A pure decision on a state that lags behind costs a second try. A handler with side effects has only one: what an
     /// earlier dispatch left in the store's line, even if nobody waits for it any more, has to be settled before the ledger is
     /// asked and the aggregate loaded.
-    async fn settle(&self, held: Option<Held<C::Aggregate>>) -> Result<Option<Held<C::Aggregate>>, Failure<C>> {
+    pub(super) async fn settle(
+        &self,
+        held: Option<Held<C::Aggregate>>,
+    ) -> Result<Option<Held<C::Aggregate>>, Failure<C>> {
         let (version, chain) = match &held {
             Some(held) => (held.version, held.chain.clone()),
             None => (Version::NONE, DecisionChain::new()),
@@ -170,12 +211,15 @@ where
 
     async fn decide(&self, held: Held<C::Aggregate>) -> Result<DecisionOf<C>, Failure<C>> {
         let Held { state, version, chain, bytes } = held;
+        let orchestrates = Self::SHAPE == HandlerShape::Orchestrates;
+        let running = orchestrates.then(|| Running::new(self.place(), self.nested.clone()));
         let context = Context {
             now: self.engine.clock.now(),
             stream: self.stream.clone(),
             metadata: Arc::clone(&self.metadata),
             ids: Arc::clone(&self.engine.ids),
             key: self.options.key.as_deref().map(Arc::from),
+            running: running.clone(),
         };
         let now = context.now;
         let unexpected = self.options.expected.filter(|expected| *expected != version);
@@ -193,11 +237,11 @@ where
         let root = Root::new(self.command.id().clone(), state, version, context);
         let command = self.command.clone();
         let handled = <C::Aggregate as Handles<C>>::handle(root, command, &scope);
-        let (root, answer) = if Self::SHAPE == HandlerShape::Orchestrates {
+        let (root, answer) = if let Some(running) = &running {
             if <C::Aggregate as Handles<C>>::HANDLER.dependencies.iter().any(Option::is_some) {
                 self.stage.reach(Stage::HANDLING);
             }
-            HANDLING.scope(self.stream.clone(), handled).await
+            self.bounded(running, handled).await?
         } else {
             handled.await
         };
@@ -281,25 +325,12 @@ where
         Ok(Decision { answer: Ok(output), held: Some(held), commit })
     }
 
-    fn ledger_entry(&self, output: &OutputOf<C>) -> Result<Option<Box<LedgerEntry>>, Failure<C>> {
-        if self.options.key.is_none() && !self.options.json {
-            return Ok(None);
-        }
-        // Refused now, because later the command is stored.
-        let fidelity = <C::Aggregate as Handles<C>>::OUTPUT;
-        let output = encode::output(output, fidelity, self.engine.limits.payload_bytes)?;
-        let Some(key) = &self.options.key else {
-            return Ok(None);
-        };
-        let hash = encode::hash(&self.command)?;
-        Ok(Some(Box::new(LedgerEntry { key: key.clone(), command: C::NAME.to_owned(), hash, output })))
-    }
-
     /// Hands the commit over, lets the next one decide, and waits for what became of it.
     async fn append(&self, turn: &mut Turn<C::Aggregate>, decision: DecisionOf<C>) -> Result<TriedOf<C>, Failure<C>> {
         let Decision { answer, held, commit } = decision;
         let expected = commit.expected;
-        let changes = !commit.events.is_empty() || commit.ledger.is_some();
+        let keyed = commit.ledger.is_some();
+        let changes = !commit.events.is_empty() || keyed;
         let events: Vec<EventId> = commit.events.iter().map(|event| event.id).collect();
         let span = tracing::debug_span!("append", stream = %self.stream, events = events.len());
         // Until `submit` resolves nothing is handed over. From there to `submitted` nothing awaits, so a dispatch that is
@@ -307,6 +338,9 @@ where
         self.stage.reach(Stage::QUEUED);
         let ticket = self.engine.store.submit(commit).instrument(span.clone()).await;
         self.stage.reach(if changes { Stage::SUBMITTED } else { Stage::HERE });
+        if keyed {
+            self.remember_key(true);
+        }
         let committed = if Self::SHAPE == HandlerShape::Orchestrates {
             // A handler with side effects is never undone by another's failure: nobody decides on its tentative state.
             let committed = ticket.instrument(span).await;
@@ -324,11 +358,15 @@ where
             Ok(_) => changes,
             Err(error) => matches!(error, AppendError::KeyRecorded(_)),
         };
+        if keyed && !stored && !matches!(committed, Err(AppendError::Uncertain { .. })) {
+            self.remember_key(false);
+        }
         self.stage.reach(if stored { Stage::DONE } else { Stage::HERE });
         match (committed, answer) {
             (Ok(committed), Ok(output)) => Ok(Tried::Done(Ok(self.receipt(output, committed, events)))),
             (Ok(_), Err(refusal)) => self.refused(refusal).await.map(Tried::Done),
             (Err(AppendError::KeyRecorded(record)), _) => {
+                Self::lost_to_a_repeat(turn, expected);
                 if Self::SHAPE == HandlerShape::Orchestrates {
                     // Another process was doing the same at the same time. The command took effect once, its side effects
                     // twice, unless what they go to knows the key.
@@ -362,15 +400,6 @@ where
         }
     }
 
-    /// A refusal stands unless the same command was accepted before under this key: then that is the answer. Asked only
-    /// now, because whatever was in line before this command is stored by now.
-    async fn refused(&self, refusal: Failure<C>) -> Result<Outcome<OutputOf<C>, ErrorOf<C>>, Failure<C>> {
-        match self.recorded().await? {
-            Some(record) => self.replay(&record).map(Ok),
-            None => Err(refusal),
-        }
-    }
-
     fn failed(&self, error: AppendError) -> Failure<C> {
         match error {
             AppendError::Claimed { set, .. } => DispatchError::Claimed { set },
@@ -390,36 +419,13 @@ where
             other => DispatchError::Unavailable(StoreError::Unavailable { reason: other.to_string(), source: None }),
         }
     }
-
-    async fn recorded(&self) -> Result<Option<LedgerRecord>, Failure<C>> {
-        match &self.options.key {
-            None => Ok(None),
-            Some(key) => self.engine.store.find(self.stream.tenant(), key).await.map_err(DispatchError::Unavailable),
-        }
-    }
-
-    /// Gives the receipt of the first time.
-    fn replay(&self, record: &LedgerRecord) -> Outcome<OutputOf<C>, ErrorOf<C>> {
-        let key = self.options.key.clone().unwrap_or_default();
-        if record.hash != encode::hash(&self.command)? {
-            return Err(DispatchError::IdempotencyKeyReused { key, command: record.command.clone() });
-        }
-        self.stage.reach(Stage::DONE);
-        let output = encoding::read(&record.output).map_err(|error| DispatchError::Uncertain {
-            command_id: self.command_id,
-            reason: format!("it was done before under key `{key}`, and its recorded output does not decode: {error}"),
-        })?;
-        let Committed { version, position } = record.committed;
-        let (stream, events) = (record.stream.clone(), record.events.clone());
-        Ok(Receipt { output, stream, version, position, events, replayed: true, visibility: Visibility::Unknown })
-    }
 }
 
 fn root_events(commit: &NewCommit) -> impl Iterator<Item = &str> {
     commit.events.iter().map(|event| &*event.name)
 }
 
-fn panicked<C: Command>(panic: &(dyn Any + Send)) -> Failure<C>
+pub(super) fn panicked<C: Command>(panic: &(dyn Any + Send)) -> Failure<C>
 where
     C::Aggregate: Handles<C>,
 {

@@ -11,12 +11,13 @@ use tower::{Layer, Service};
 use super::cache::AggregateCache;
 use super::clock::{Clock, SystemClock};
 use super::domain::{CommandOf, Domain, DomainOn};
-use super::engine::{BEGUN, Engine, Limits};
+use super::engine::{BEGUN, Engine, Limits, next_number};
 use super::handle::App;
 use super::layer::{CommandReply, CommandRequest, DispatchService, innermost, wrap};
 use super::queries::Queries;
 use super::query_route::QueryRoutes;
 use super::read_models::ReadModels;
+use super::recent_keys::RecentKeys;
 use super::route::Routes;
 use crate::command::Command;
 use crate::error::BoxError;
@@ -202,8 +203,10 @@ impl<D: DomainOn<S>, S: Store> AppBuilder<D, S> {
         )
         .await?;
         let engine = Engine {
+            number: next_number(),
             queries: Queries::new(self.store.clone(), self.limits.page),
             cache: AggregateCache::new(self.limits.cached_aggregates, self.limits.cached_bytes),
+            recent_keys: RecentKeys::new(),
             places: Semaphore::new(self.limits.in_flight.clamp(1, Semaphore::MAX_PERMITS)),
             begun: Semaphore::new(BEGUN as usize),
             sync,

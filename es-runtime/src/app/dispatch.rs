@@ -20,6 +20,7 @@ use super::engine::Engine;
 use super::layer::{CommandReply, CommandRequest, DispatchService};
 use super::options::{DispatchOptions, option_methods};
 use super::receipt::{Receipt, Visibility};
+use super::running::{Place, Running};
 use super::visible::Awaited;
 use crate::aggregate::Aggregate;
 use crate::command::Command;
@@ -108,9 +109,13 @@ where
     let stream = stream_of(&command)?;
     let stream =
         if context.options.tenant.is_empty() { stream } else { stream.with_tenant(context.options.tenant.as_str()) };
-    if HANDLING.try_with(|handling| *handling == stream).unwrap_or(false) {
-        // It would wait in the line for a turn that ends after it.
-        return Err(DispatchError::WithinItself { stream });
+    let place = Place { application: context.engine.number, stream: stream.clone() };
+    let nested = context.options.within.take().or_else(Running::current);
+    // A dispatch that has outlived its handler is one like any other.
+    let nested = nested.filter(|nested| nested.path().next().is_some());
+    if let Some(through) = nested.as_ref().and_then(|nested| nested.between(&place)) {
+        // It would wait for a turn that ends after it.
+        return Err(DispatchError::WithinItself { stream, through });
     }
     let span = tracing::info_span!(
         "dispatch",
@@ -128,6 +133,7 @@ where
         metadata,
         metadata_bytes,
         stage: Arc::clone(&stage),
+        nested,
     };
     // Nothing awaits between the first poll and the aggregate's line, but for the user's layers.
     let work = async {
@@ -194,11 +200,6 @@ async fn watched<S: Store, O>(engine: &Engine<S>, mut receipt: Receipt<O>, limit
         }
     };
     receipt
-}
-
-tokio::task_local! {
-    /// The aggregate whose orchestrating handler runs in this task.
-    pub(crate) static HANDLING: StreamId;
 }
 
 /// How far a dispatch has come, for whoever stops it from outside.

@@ -6,9 +6,9 @@ use std::cell::RefCell;
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::canonical;
 use crate::aggregate::{Aggregate, AggregateEvent};
 use crate::command::Command;
 use crate::encoding::{self, Fidelity};
@@ -52,48 +52,14 @@ where
     Ok(Bytes::from(bytes))
 }
 
-/// A hash of a command's name and JSON: the same however its maps are ordered.
+/// Returns a hash of a command's name and its [canonical form](canonical).
 pub(crate) fn hash<C: Command, E>(command: &C) -> Result<[u8; 32], DispatchError<E>> {
     let mut hasher = Sha256::new();
     hasher.update(C::NAME.as_bytes());
     hasher.update([0]);
-    match serde_json::to_value(command) {
-        Ok(value) => canonical(&value, &mut |bytes| hasher.update(bytes)),
-        // Numbers that a JSON value cannot hold, but a text can.
-        Err(_) => {
-            hasher.update(serde_json::to_vec(command).map_err(|error| not_storable(C::NAME, &error.to_string()))?);
-        }
-    }
+    let written = canonical::write(command, &mut |bytes| hasher.update(bytes));
+    written.map_err(|error| not_storable(C::NAME, &error.to_string()))?;
     Ok(hasher.finalize().into())
-}
-
-/// Writes a JSON value so that equal commands give equal bytes: keys in order, and nothing for a `null` member, so that a new
-/// optional field does not make an old command another one.
-fn canonical(value: &Value, write: &mut dyn FnMut(&[u8])) {
-    match value {
-        Value::Object(members) => {
-            let mut members: Vec<_> = members.iter().filter(|(_, member)| !member.is_null()).collect();
-            members.sort_unstable_by_key(|(name, _)| *name);
-            write(b"{");
-            for (name, member) in members {
-                canonical(&Value::String(name.clone()), write);
-                canonical(member, write);
-            }
-            write(b"}");
-        }
-        Value::Array(items) => {
-            write(b"[");
-            for item in items {
-                canonical(item, write);
-            }
-            write(b"]");
-        }
-        // With its quotes, so that a text never looks like a number.
-        plain => {
-            write(plain.to_string().as_bytes());
-            write(b",");
-        }
-    }
 }
 
 /// Stores the state when a commit reaches or passes a multiple of the aggregate's `every`.
@@ -123,37 +89,4 @@ pub(crate) fn within<E>(what: &str, bytes: usize, limit: usize) -> Result<(), Di
 
 pub(crate) fn not_storable<E>(what: &str, reason: &str) -> DispatchError<E> {
     DispatchError::NotStorable { what: what.to_owned(), reason: reason.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn bytes(json: &str) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        canonical(&serde_json::from_str(json).unwrap(), &mut |part| bytes.extend_from_slice(part));
-        bytes
-    }
-
-    #[test]
-    fn equal_commands_give_equal_bytes_and_others_do_not() {
-        assert_eq!(bytes(r#"{"a":1,"b":{"x":2,"y":[]}}"#), bytes(r#"{"b":{"y":[],"x":2},"a":1}"#));
-        assert_eq!(bytes(r#"{"a":1}"#), bytes(r#"{"a":1,"new":null}"#));
-        let others = [
-            r#"{"a":"1"}"#,
-            r#"{"a":[1]}"#,
-            r#"{"a":1,"b":1}"#,
-            r#"{"a":11}"#,
-            r#"{"a,1":1}"#,
-            "[1,2]",
-            "[12]",
-            "[[1],2]",
-        ];
-        let mut all: Vec<_> = others.iter().map(|json| bytes(json)).collect();
-        all.push(bytes(r#"{"a":1}"#));
-        let count = all.len();
-        all.sort();
-        all.dedup();
-        assert_eq!(all.len(), count);
-    }
 }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError};
 
@@ -10,6 +11,7 @@ use super::cache::AggregateCache;
 use super::clock::Clock;
 use super::queries::Queries;
 use super::read_models::ReadModels;
+use super::recent_keys::RecentKeys;
 use super::route::Routes;
 use crate::error::DispatchError;
 use crate::handler::{Dependencies, IdSource};
@@ -25,7 +27,8 @@ use crate::store::{Store, StoreError, SyncProjections};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// How many dispatches may decide or wait for the store at once; more wait, up to their time-out. Default: 16,384.
+    /// The maximum number of dispatches that decide or wait for the store at the same time; more wait, up to their timeout.
+    /// Dispatches of a running handler do not count. Default: 16,384.
     pub in_flight: usize,
     /// How many bytes of JSON a command (that comes as JSON), an event or an output may have. Default: 1 MiB.
     pub payload_bytes: usize,
@@ -44,6 +47,12 @@ pub struct Limits {
     pub projection_backlog: usize,
     /// How many events a page of the log has when it is read or replayed. Default: 1,000.
     pub page: usize,
+    /// The time that an orchestrating handler may run. Then it is dropped, and its command fails with `HandlerTimedOut`.
+    /// Default: 60 s.
+    pub handler_timeout: Duration,
+    /// The time that a dispatch of a running handler may wait for its aggregate's turn. Then it fails with `TurnTimedOut`.
+    /// Default: 30 s.
+    pub turn_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -58,28 +67,39 @@ impl Default for Limits {
             retries: 4,
             projection_backlog: 1_000,
             page: 1_000,
+            handler_timeout: Duration::from_secs(60),
+            turn_timeout: Duration::from_secs(30),
         }
     }
 }
 
 pub(crate) struct Engine<S> {
+    /// Tells the applications of a process apart.
+    pub(crate) number: u64,
     pub(crate) store: S,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) dependencies: Arc<Dependencies>,
     pub(crate) queries: Queries,
     pub(crate) cache: AggregateCache,
+    pub(crate) recent_keys: RecentKeys,
     pub(crate) limits: Limits,
     pub(crate) routes: Routes<S>,
     /// What commits carry to the store, if the domain has synchronous projections.
     pub(crate) sync: Option<Arc<SyncProjections>>,
     pub(crate) read_side: ReadModels<S>,
-    /// One permit for each dispatch that decides or waits for the store. Taken in the turn and given back with it, so that
-    /// whoever holds one waits for the store alone.
+    /// One permit for each dispatch that decides or waits for the store. Taken in the turn and given back with it. A holder
+    /// waits for the store alone, or runs a handler, whose own dispatches need no permit.
     pub(crate) places: Semaphore,
     /// One permit for each dispatch that has begun: shutdown waits until all are back.
     pub(crate) begun: Semaphore,
     pub(crate) closed: AtomicBool,
+}
+
+/// Returns a number that no other application of this process has.
+pub(crate) fn next_number() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed)
 }
 
 /// As many as can be asked back at once.
@@ -97,8 +117,8 @@ impl<S: Store> Engine<S> {
         })
     }
 
-    /// Takes a place for one try, waiting while all are taken.
-    pub(crate) async fn place<E>(&self) -> Result<SemaphorePermit<'_>, DispatchError<E>> {
+    /// Takes a permit for one try, waiting while all are taken.
+    pub(crate) async fn permit<E>(&self) -> Result<SemaphorePermit<'_>, DispatchError<E>> {
         self.places.acquire().await.map_err(|_| DispatchError::Unavailable(StoreError::Closed))
     }
 

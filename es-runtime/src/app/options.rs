@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::running::Running;
 use crate::event::{CausationId, CommandId, CorrelationId, Metadata, TraceContext, Version};
+use crate::handler::Context;
 
 /// The options of one dispatch, beside its command.
 ///
@@ -18,6 +20,7 @@ pub struct DispatchOptions {
     pub(crate) expected: Option<Version>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) wait: Option<Duration>,
+    pub(crate) within: Option<Arc<Running>>,
     pub(crate) tenant: String,
     pub(crate) metadata: Metadata,
     /// The output is returned as a JSON value.
@@ -107,6 +110,30 @@ impl DispatchOptions {
         self
     }
 
+    /// Marks the dispatch as one that the handler with this context waits for.
+    ///
+    /// A dispatch in the handler's own task is marked without it. One in a task that the handler spawned is not known to be
+    /// the handler's: mark it if the handler waits for that task. Then a wait for the handler's own aggregate is refused
+    /// with `WithinItself`, and handlers that would wait for each other with `MutualWait`. Without the mark, such a wait
+    /// ends with the handler's timeout, [`Limits::handler_timeout`](crate::app::Limits::handler_timeout).
+    ///
+    /// ```
+    /// # use es_runtime::prelude::*;
+    /// # async fn handler(context: &Context) {
+    /// let context = context.clone();
+    /// tokio::spawn(async move {
+    ///     let options = es_runtime::app::DispatchOptions::default().within(&context);
+    ///     // app.dispatch(command).options(options).await, or app.dispatch(command).within(&context).await
+    /// # let _ = options;
+    /// });
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn within(mut self, context: &Context) -> Self {
+        self.within.clone_from(&context.running);
+        self
+    }
+
     /// Waits, after the command is stored, until every projection that takes one of its events has passed it, up to a limit. The
     /// receipt's [`visibility`](crate::app::Receipt::visibility) says what came of it; a command that is stored is a success either way.
     #[must_use]
@@ -185,6 +212,11 @@ macro_rules! option_methods {
         /// Waits for the answer no longer than this; see [`DispatchOptions::timeout`].
         pub fn timeout(self, timeout: std::time::Duration) -> Self {
             self.with(|options| options.timeout(timeout))
+        }
+
+        /// Marks the dispatch as one that a handler waits for; see [`DispatchOptions::within`].
+        pub fn within(self, context: &crate::handler::Context) -> Self {
+            self.with(|options| options.within(context))
         }
 
         /// Waits until what the command did can be read; see [`DispatchOptions::wait_for_projections`].

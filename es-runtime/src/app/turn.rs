@@ -41,6 +41,8 @@ struct Line<A> {
     /// The ticket of the one that decides.
     deciding: Option<u64>,
     held: Option<Held<A>>,
+    /// The number of further commands with a key that may turn out to be new before repeats are no longer expected.
+    repeats: u64,
 }
 
 #[derive(Debug)]
@@ -59,7 +61,7 @@ enum Stage {
 
 impl<A> Slot<A> {
     pub(crate) fn new(stream: StreamId) -> Self {
-        let line = Line { places: VecDeque::new(), next_ticket: 0, deciding: None, held: None };
+        let line = Line { places: VecDeque::new(), next_ticket: 0, deciding: None, held: None, repeats: 0 };
         Self { stream, line: Mutex::new(line) }
     }
 
@@ -150,6 +152,23 @@ impl<A> Turn<A> {
     pub(crate) fn submitted(&mut self, held: Held<A>) {
         let chain = held.chain.clone();
         self.step(Stage::Submitted(chain), Some(held));
+    }
+
+    /// Returns `true` if the next commands with a key are probably repeats.
+    pub(crate) fn expects_repeats(&self) -> bool {
+        self.slot.line.lock().repeats > 0
+    }
+
+    /// Expects repeats until as many commands with a key as this have turned out to be new.
+    pub(crate) fn expect_repeats(&self, more: u64) {
+        let mut line = self.slot.line.lock();
+        line.repeats = line.repeats.saturating_add(more);
+    }
+
+    /// Counts a command that was expected to be a repeat and is new.
+    pub(crate) fn was_new(&self) {
+        let mut line = self.slot.line.lock();
+        line.repeats = line.repeats.saturating_sub(1);
     }
 
     /// Comes back to the old place, to decide again.

@@ -7,11 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::app::running::Running;
 use crate::event::{CommandId, CorrelationId, Metadata, StreamId};
 
 /// What a handler may know beside its command and the state: the time, who acts, and new ids.
 ///
 /// A handler takes it as a further parameter, `context: &Context`. In tests its time and ids are fixed by hand.
+///
+/// A clone of it, given to [`DispatchOptions::within`](crate::app::DispatchOptions::within), says of a dispatch in a
+/// spawned task that its handler waits for it.
 #[derive(Clone, Debug)]
 pub struct Context {
     pub(crate) now: DateTime<Utc>,
@@ -19,6 +23,8 @@ pub struct Context {
     pub(crate) metadata: Arc<Metadata>,
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) key: Option<Arc<str>>,
+    /// The orchestrating handler that has this context.
+    pub(crate) running: Option<Arc<Running>>,
 }
 
 impl Context {

@@ -112,6 +112,7 @@ impl<A: Aggregate> Given<A> {
             metadata: Arc::new(self.metadata),
             ids: Arc::new(SequentialIds::default()),
             key: None,
+            running: None,
         };
         let mut root = Root::new(command.id().clone(), self.state, self.version, context);
         let decided = catch_unwind(AssertUnwindSafe(|| root.handle(command)));
