@@ -6,6 +6,7 @@ mod disk;
 mod following;
 mod foreign;
 mod horizon;
+pub mod idle;
 mod load;
 mod loss;
 mod naive;
@@ -54,6 +55,13 @@ pub fn server_of_its_own() -> Option<Cluster> {
     }
     let binaries = xtask::binaries().expect(xtask::MISSING);
     Some(Cluster::start(&binaries).expect("a server"))
+}
+
+/// Another one each time; it is printed.
+pub fn seed() -> u64 {
+    let seed = EventId::new_v7().as_uuid().as_u64_pair().1 >> 40;
+    eprintln!("seed {seed}");
+    seed
 }
 
 /// Waits, with a limit, until something holds.

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::callers::{Callers, named, submit};
 use super::proxy::{Act, Proxy};
-use super::{Schema, schema, table, until};
+use super::{Schema, schema, seed, table, until};
 use crate::crash::child::Acknowledged;
 use crate::place::Place as _;
 
@@ -59,13 +59,6 @@ async fn connections_that_break_at_random_places_lose_and_double_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_break_soon_lose_and_double_nothing() {
     broken_at_random(seed(), 300..6_000, 250).await;
-}
-
-/// Another one each time; it is printed.
-fn seed() -> u64 {
-    let seed = es_runtime::event::EventId::new_v7().as_uuid().as_u64_pair().1 >> 40;
-    eprintln!("seed {seed}");
-    seed
 }
 
 /// One commit while something is done to its connection. Gives what the caller was told.
