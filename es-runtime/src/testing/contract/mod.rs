@@ -120,6 +120,7 @@ macro_rules! store_contract {
             rows::a_row_is_replaced_and_deleted,
             rows::rows_answer_each_key_in_order,
             rows::many_rows_are_written_and_read_at_once,
+            rows::every_value_comes_back_to_the_last_bit,
             rows::keys_with_every_kind_of_character_stay_apart,
             rows::every_comparison_selects_what_it_says,
             rows::rows_without_a_value_are_found_and_left_out,
