@@ -13,3 +13,4 @@ mod observe;
 mod options;
 mod orchestrate;
 mod reading;
+mod time;

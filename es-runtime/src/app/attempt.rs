@@ -149,7 +149,7 @@ where
             Some(held) => (held.version, held.chain.clone()),
             None => (Version::NONE, DecisionChain::new()),
         };
-        let confirm = self.confirm(version, chain, self.engine.clock.now());
+        let confirm = self.confirm(version, chain, self.engine.now());
         match self.engine.store.submit(confirm).await.await {
             Ok(_) => Ok(held),
             Err(error) if error.is_conflict() => Ok(None),
@@ -170,7 +170,7 @@ where
     async fn decide(&self, held: Held<C::Aggregate>) -> Result<DecisionOf<C>, Failure<C>> {
         let Held { state, version, chain, bytes } = held;
         let context = Context {
-            now: self.engine.clock.now(),
+            now: self.engine.now(),
             stream: self.stream.clone(),
             metadata: Arc::clone(&self.metadata),
             ids: Arc::clone(&self.engine.ids),

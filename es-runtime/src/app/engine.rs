@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use chrono::{DateTime, Utc};
 use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError};
 
 use super::cache::AggregateCache;
@@ -14,6 +15,7 @@ use super::route::Routes;
 use crate::error::DispatchError;
 use crate::handler::{Dependencies, IdSource};
 use crate::store::{Store, StoreError, SyncProjections};
+use crate::time::whole_micros;
 
 /// Bounds of an application. Every queue and every input has one.
 ///
@@ -86,6 +88,11 @@ pub(crate) struct Engine<S> {
 pub(crate) const BEGUN: u32 = u32::MAX >> 3;
 
 impl<S: Store> Engine<S> {
+    /// Returns the clock's time with the precision that logs keep: what a handler sees is what is stored.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        whole_micros(self.clock.now())
+    }
+
     /// Counts a dispatch in. Never waits: a dispatch must reach its aggregate's line in its first poll.
     pub(crate) fn begin<E>(&self) -> Result<SemaphorePermit<'_>, DispatchError<E>> {
         if self.closed.load(Ordering::Acquire) {

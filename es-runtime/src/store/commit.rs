@@ -37,7 +37,7 @@ pub struct NewCommit {
     pub events: Vec<NewEvent>,
     /// What is stored beside each event.
     pub metadata: Arc<Metadata>,
-    /// The time of the commit.
+    /// The time of the commit. A store keeps whole microseconds, and cuts off what is finer.
     pub recorded_at: DateTime<Utc>,
     /// The unique keys the events claim and free, in their order.
     pub claims: Vec<Claim>,

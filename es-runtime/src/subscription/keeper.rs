@@ -5,7 +5,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -23,6 +22,7 @@ use crate::private::panic_message;
 use crate::store::{
     Lease, LeaseRequest, PartitionId, ProcessId, ProjectionVersion, Store, StoreError, SubscriptionStatus, VersionState,
 };
+use crate::time;
 
 /// A pause before a partition that was fenced off is asked for again.
 const AFTER_FENCE: Duration = Duration::from_millis(20);
@@ -227,7 +227,7 @@ impl<S: Store> Keeper<S> {
             let dropped = self.shared.serving_of(&id.name).mine.is_none();
             self.shared.update(&id, |health| match (&health.state, dropped) {
                 (SubscriptionState::Stopped { reason: StopReason::Dropped, .. }, true) => {}
-                (_, true) => health.state = SubscriptionState::Stopped { reason: StopReason::Dropped, at: Utc::now() },
+                (_, true) => health.state = SubscriptionState::Stopped { reason: StopReason::Dropped, at: time::now() },
                 _ => health.state = SubscriptionState::WaitingForLease,
             });
         }
@@ -284,7 +284,7 @@ async fn stopped_for_good(
     stop: &mut watch::Receiver<bool>,
     pause: Duration,
 ) {
-    let at = Utc::now();
+    let at = time::now();
     tracing::error!(subscription = %id.name, version = id.version, partition = id.partition, %reason, "the subscription stopped");
     count_stop(id);
     shared.update(id, |health| health.state = SubscriptionState::Stopped { reason: reason.clone(), at });

@@ -8,6 +8,7 @@ use super::log::LogRow;
 use super::snapshot::SnapshotRow;
 use crate::event::{AnyEvent, ClaimKind, GlobalPosition, Version};
 use crate::store::{AppendError, Committed, LedgerRecord, NewCommit, StoreError};
+use crate::time::whole_micros;
 
 impl Tables {
     pub(super) fn commit(&mut self, mut commit: NewCommit) -> Result<Committed, AppendError> {
@@ -22,6 +23,7 @@ impl Tables {
                 commit.chain.break_off();
                 return Err(error);
             }
+        let recorded_at = whole_micros(recorded_at);
         };
         for folded in folded {
             self.write_folded(folded);

@@ -17,6 +17,7 @@ use super::writer::Writer;
 use crate::store::group::answer::Failed;
 use crate::store::group::plan::Plan;
 use crate::store::{AppendError, NewCommit, StoreError};
+use crate::time::whole_micros;
 
 /// How long a session that was told to end is waited for.
 const END: Duration = Duration::from_secs(10);
@@ -71,13 +72,12 @@ impl Session {
 pub(super) enum Wrote {
     /// All of it. The positions of its events.
     Stored(Vec<i64>),
-    /// Nothing, for certain; it may be tried again.
     /// Nothing, for certain, and the connection is gone; it may be tried again.
     Lost(StoreError),
+    /// Nothing, for certain; it may be tried again.
     Nothing(StoreError),
 }
 
-impl Writer {
 impl Wrote {
     /// Gives the positions of what is stored, or says that it is to be tried again.
     pub(super) fn positions(self) -> Result<Vec<i64>, Attempt> {
@@ -89,6 +89,7 @@ impl Wrote {
     }
 }
 
+impl Writer {
     /// Makes out what an error says of the group that was being written.
     pub(super) async fn after_error(
         &mut self,
@@ -206,7 +207,7 @@ pub(super) async fn look_for(
     .bind(keys.map(|entry| entry.hash.as_slice()).collect::<Vec<_>>())
     .bind(entries.iter().map(|(row, _)| row.stream).collect::<Vec<_>>())
     .bind(entries.iter().map(|(row, _)| row.version.cast_signed()).collect::<Vec<_>>())
-    .bind(entries.iter().map(|(_, commit)| commit.recorded_at).collect::<Vec<_>>())
+    .bind(entries.iter().map(|(_, commit)| whole_micros(commit.recorded_at)).collect::<Vec<_>>())
     .fetch_one(connection)
     .await?;
     Ok((usize::try_from(found) == Ok(entries.len())).then(Vec::new))
