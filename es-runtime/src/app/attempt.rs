@@ -377,6 +377,9 @@ where
             AppendError::ProjectionBehind { projection, stream, reason } => {
                 DispatchError::ProjectionBehind { projection, stream, reason }
             }
+            AppendError::Invalid(error) => {
+                DispatchError::NotStorable { what: self.stream.to_string(), reason: error.to_string() }
+            }
             AppendError::Overloaded => DispatchError::Overloaded,
             AppendError::Store(error) => DispatchError::Unavailable(error),
             AppendError::Uncertain { reason } => DispatchError::Uncertain { command_id: self.command_id, reason },

@@ -97,19 +97,13 @@ impl<S: Store> Keeper<S> {
 
     /// Renews the leases, and starts and stops what follows from them.
     async fn round(&self, crew: &mut Crew) -> Result<(), StoreError> {
-        let asked = Instant::now();
-        let wanted = self.subscribers.iter().flat_map(|subscriber| subscriber.ids()).collect();
-        let request = LeaseRequest { process: self.process, timeout: self.options.lease_timeout, wanted };
-        let until = *crew.lease.borrow();
-        // A store that does not answer: the workers look at the time themselves, the keeper asks anew.
-        let leases =
-            tokio::time::timeout_at(until.max(asked + self.options.lease_timeout / 3), self.store.lease(&request))
-                .await
-                .map_err(|_| StoreError::Unavailable {
-                    reason: "the leases were not renewed in time".into(),
-                    source: None,
-                })??;
-        crew.lease.send_replace(asked + self.options.lease_timeout);
+        let mut renewed = self.renew(crew).await;
+        if let Err(StoreError::Gone { .. }) = renewed {
+            // A version was dropped since the last look. The others are leased as before.
+            self.look_at_versions().await?;
+            renewed = self.renew(crew).await;
+        }
+        let leases = renewed?;
         if !leases.is_empty() {
             crate::fail_point::reached("lease.taken");
         }
@@ -121,6 +115,25 @@ impl<S: Store> Keeper<S> {
         self.show_missing(&leases);
         crew.refresh.send_replace(());
         Ok(())
+    }
+
+    /// Renews the leases of every version that is not known to be dropped.
+    async fn renew(&self, crew: &Crew) -> Result<Vec<Lease>, StoreError> {
+        let asked = Instant::now();
+        let there = self.subscribers.iter().filter(|subscriber| !self.shared.is_dropped(&subscriber.name));
+        let wanted = there.flat_map(|subscriber| subscriber.ids()).collect();
+        let request = LeaseRequest { process: self.process, timeout: self.options.lease_timeout, wanted };
+        let until = *crew.lease.borrow();
+        // A store that does not answer: the workers look at the time themselves, the keeper asks anew.
+        let leases =
+            tokio::time::timeout_at(until.max(asked + self.options.lease_timeout / 3), self.store.lease(&request))
+                .await
+                .map_err(|_| StoreError::Unavailable {
+                    reason: "the leases were not renewed in time".into(),
+                    source: None,
+                })??;
+        crew.lease.send_replace(asked + self.options.lease_timeout);
+        Ok(leases)
     }
 
     /// Finds out which versions serve, and drops those that do no more.

@@ -116,8 +116,10 @@ impl CheckpointStore for MemoryStore {
 
     async fn rewind(&self, name: &str, version: u32, to: GlobalPosition) -> Result<(), StoreError> {
         let mut tables = self.0.tables.write();
-        // Nobody has seen what is behind the head.
-        let to = to.min(tables.open()?.head());
+        let head = tables.open()?.head();
+        if to > head {
+            return Err(StoreError::PastHead { to, head });
+        }
         tables.known_row_mut(name, version)?.restart(to);
         Ok(())
     }

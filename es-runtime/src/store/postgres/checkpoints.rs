@@ -51,6 +51,10 @@ impl CheckpointStore for PostgresStore {
     }
 
     async fn rewind(&self, name: &str, version: u32, to: GlobalPosition) -> Result<(), StoreError> {
+        let head = self.head().await?;
+        if to > head {
+            return Err(StoreError::PastHead { to, head });
+        }
         // What is below it and still on its way must not be passed over.
         let to = to.get();
         let passed = tokio::time::timeout(PATIENCE, self.shared.horizon.pass(to)).await;
