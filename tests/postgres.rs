@@ -66,9 +66,9 @@ pub fn seed() -> u64 {
 
 /// Waits, with a limit, until something holds.
 pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
     while !holds().await {
-        assert!(std::time::Instant::now() < deadline, "not within 30 seconds: {what}");
+        assert!(std::time::Instant::now() < deadline, "not within two minutes: {what}");
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
 }
