@@ -1,5 +1,7 @@
 //! Connections that end while they are idle: an administrator ends them, a firewall forgets them, a pooler closes them. No caller sees it.
 
+use std::time::Duration;
+
 use es_runtime::event::{GlobalPosition, Version};
 use es_runtime::store::{
     CheckpointStore as _, EventStore as _, ExternalId, IdentityMap as _, Ledger as _, PostgresStore,
@@ -32,7 +34,8 @@ impl Ending {
 
     /// Opens a store whose connections end from now on.
     pub async fn open(&self) -> PostgresStore {
-        let options = PostgresStore::options().schema(self.schema.name());
+        // Several that are made one after the other may be gone.
+        let options = PostgresStore::options().schema(self.schema.name()).connect_timeout(Duration::from_mins(2));
         let store = options.connect_with(self.proxy.options()).await.unwrap();
         self.proxy.end_idle(super::seed(), ONE_IN);
         store
