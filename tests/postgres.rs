@@ -6,6 +6,7 @@ mod disk;
 mod following;
 mod foreign;
 mod horizon;
+pub mod idle;
 mod load;
 mod loss;
 mod naive;
@@ -56,11 +57,18 @@ pub fn server_of_its_own() -> Option<Cluster> {
     Some(Cluster::start(&binaries).expect("a server"))
 }
 
+/// Another one each time; it is printed.
+pub fn seed() -> u64 {
+    let seed = EventId::new_v7().as_uuid().as_u64_pair().1 >> 40;
+    eprintln!("seed {seed}");
+    seed
+}
+
 /// Waits, with a limit, until something holds.
 pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
     while !holds().await {
-        assert!(std::time::Instant::now() < deadline, "not within 30 seconds: {what}");
+        assert!(std::time::Instant::now() < deadline, "not within two minutes: {what}");
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
 }

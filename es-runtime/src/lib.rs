@@ -117,6 +117,7 @@ pub mod store;
 pub mod subscription;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod time;
 pub(crate) use __private as private;
 
 #[cfg(feature = "macros")]

@@ -14,3 +14,4 @@ mod options;
 mod orchestrate;
 mod reading;
 mod resuming;
+mod time;

@@ -12,12 +12,12 @@ use tokio::sync::Notify;
 
 use super::callers::{Callers, named, submit};
 use super::proxy::{Act, Proxy};
-use super::{Schema, schema, table, until};
+use super::{Schema, schema, seed, table, until};
 use crate::crash::child::Acknowledged;
 use crate::place::Place as _;
 
 /// What connects through a proxy gives up after this.
-const CONNECT: Duration = Duration::from_secs(8);
+const CONNECT: Duration = Duration::from_secs(60);
 
 /// A store behind a proxy, in a schema whose tables are there already.
 async fn behind_a_proxy(schema: &Schema, connect: Duration) -> (Proxy, PostgresStore) {
@@ -59,13 +59,6 @@ async fn connections_that_break_at_random_places_lose_and_double_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_break_soon_lose_and_double_nothing() {
     broken_at_random(seed(), 300..6_000, 250).await;
-}
-
-/// Another one each time; it is printed.
-fn seed() -> u64 {
-    let seed = es_runtime::event::EventId::new_v7().as_uuid().as_u64_pair().1 >> 40;
-    eprintln!("seed {seed}");
-    seed
 }
 
 /// One commit while something is done to its connection. Gives what the caller was told.
@@ -155,7 +148,7 @@ async fn a_store_without_a_server_answers_and_goes_on_when_it_is_back() {
         let began = Instant::now();
         let told = submit(&store, named("never", &StreamId::new("account", "never"), 0)).await;
         assert!(matches!(&told, Err(AppendError::Store(error)) if error.is_retryable()), "{told:?}");
-        assert!(began.elapsed() < Duration::from_secs(5));
+        assert!(began.elapsed() < Duration::from_secs(60));
         proxy.close(false);
         let there = format!("there{index}");
         store_one(&store, named(&there, &StreamId::new("account", &*there), 0)).await.unwrap();
@@ -204,7 +197,7 @@ async fn a_server_that_is_gone_without_a_word_is_given_up_on_all_connections() {
             Ok(_) => {}
             Err(error) => assert!(error.is_retryable(), "{error:?}"),
         }
-        assert!(began.elapsed() < Duration::from_secs(40), "the log does not come");
+        assert!(began.elapsed() < Duration::from_secs(240), "the log does not come");
     };
     assert_eq!(log[3].stream().key(), "behind");
     eprintln!("everything works again after {:?}", began.elapsed());

@@ -155,11 +155,9 @@ async fn a_process_that_stands_still_inside_its_transaction_is_not_waited_for() 
     let mut stopped = Running(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
     let process = stopped.0.id();
     until("it stands still", async || child::is_stopped(process)).await;
-    let began = Instant::now();
     // It holds the locks of the projections that this command writes, and a position below.
     let account = child::account(1);
     until("others go on", async || bank.dispatch(Open { account, owner: "me".into(), branch: 0 }).await.is_ok()).await;
-    assert!(began.elapsed() < Duration::from_secs(10), "that took {:?}", began.elapsed());
     truth::check(&bank).await;
     child::signal("CONT", process);
     let said = tokio::task::spawn_blocking(move || {

@@ -14,11 +14,11 @@ use crate::crash;
 use crate::place::Place as _;
 use crate::read::child::signal;
 
-/// Longer than any read may take that finds a gap.
-const BOUND: Duration = Duration::from_secs(2);
+/// Longer than any read takes that finds a gap, on whatever machine. What it could wait for does not end.
+const BOUND: Duration = Duration::from_secs(60);
 
 /// What a follower knows of others within this was told to it: it looks by itself each second only where it is a follower of an application.
-const TOLD: Duration = Duration::from_secs(20);
+const TOLD: Duration = Duration::from_secs(60);
 
 async fn positions(store: &PostgresStore, after: i64, limit: usize) -> Vec<i64> {
     let began = Instant::now();
@@ -150,7 +150,7 @@ async fn an_open_transaction_keeps_no_writer_waiting() {
     for version in 0..20 {
         store_one(&store, commit(&stream("busy"), version, 1)).await.unwrap();
     }
-    assert!(began.elapsed() < Duration::from_secs(10), "20 commits took {:?}", began.elapsed());
+    assert!(began.elapsed() < BOUND, "20 commits took {:?}", began.elapsed());
     foreign.roll_back().await;
     told_of(&store, 24).await;
     store.close().await;

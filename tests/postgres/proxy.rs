@@ -38,10 +38,18 @@ struct Cuts {
     between: std::ops::Range<u64>,
 }
 
+/// The end of connections that are idle: one in so many that are used again turns out to be gone.
+#[derive(Debug)]
+struct Ends {
+    random: Random,
+    one_in: u64,
+}
+
 #[derive(Debug, Default)]
 struct Shared {
     armed: Mutex<Option<(String, Act)>>,
     cuts: Mutex<Option<Cuts>>,
+    ends: Mutex<Option<Ends>>,
     /// What somebody waits for.
     awaited: Mutex<Option<Awaited>>,
     is_closed: AtomicBool,
@@ -114,6 +122,11 @@ impl Proxy {
         *self.shared.cuts.lock().unwrap() = None;
     }
 
+    /// From now on, one in so many connections turns out to be gone when it is used after it was idle. Nothing of that request gets to the server.
+    pub fn end_idle(&self, seed: u64, one_in: u64) {
+        *self.shared.ends.lock().unwrap() = Some(Ends { random: Random::new(seed), one_in });
+    }
+
     /// From now on nothing goes over the connections that are there, and nobody is told.
     pub fn silence(&self) {
         self.shared.silent_before.store(self.accepted(), Ordering::SeqCst);
@@ -150,9 +163,17 @@ struct Wire {
     server: TcpStream,
     shared: Arc<Shared>,
     cut: Option<Cut>,
+    /// Whether the server has answered everything, outside of a transaction.
+    is_idle: bool,
     /// Whom to tell when the server answers next.
     answered: Option<Arc<Notify>>,
 }
+
+/// The end of an answer, when no transaction is open.
+const READY: &[u8] = b"Z\0\0\0\x05I";
+
+/// An error that ends a session.
+const ENDED: &[u8] = b"E\0\0\0\x2bSFATAL\0VFATAL\0C57P01\0Mterminating now\0\0";
 
 enum Next {
     GoOn,
@@ -171,7 +192,7 @@ impl Wire {
             let (towards_server, how) = (cuts.random.below(2) == 0, cuts.random.below(3));
             Cut { towards_server, left: cuts.between.start + fraction, how }
         });
-        Self { number, client, server, shared, cut, answered: None }
+        Self { number, client, server, shared, cut, is_idle: false, answered: None }
     }
 
     async fn run(mut self) {
@@ -206,6 +227,7 @@ impl Wire {
         if let Some(answered) = self.answered.take() {
             answered.notify_one();
         }
+        self.is_idle = bytes.ends_with(READY);
         sent(self.client.write_all(bytes).await)
     }
 
@@ -217,6 +239,9 @@ impl Wire {
 
     async fn request(&mut self, bytes: &[u8]) -> Next {
         self.pass_if_not_silent().await;
+        if let Some(how) = self.is_over() {
+            return self.over(how).await;
+        }
         self.look_for_awaited(bytes).await;
         if let Some(act) = self.act_on(bytes) {
             return self.act(act, bytes).await;
@@ -228,6 +253,24 @@ impl Wire {
             self.cut = Some(Cut { left, ..cut });
         }
         sent(self.server.write_all(bytes).await)
+    }
+
+    /// Tells whether a connection that was idle is gone now, and how it ended.
+    fn is_over(&mut self) -> Option<u64> {
+        let was_idle = std::mem::take(&mut self.is_idle);
+        let mut ends = self.shared.ends.lock().unwrap();
+        let Ends { random, one_in } = ends.as_mut().filter(|_| was_idle)?;
+        (random.below(*one_in) == 0).then(|| random.below(3))
+    }
+
+    async fn over(&mut self, how: u64) -> Next {
+        if how == 0 {
+            // As the server says it whose administrator ends a session.
+            let _ = self.client.write_all(ENDED).await;
+        } else if how == 1 {
+            let _ = self.client.set_zero_linger();
+        }
+        self.broken()
     }
 
     async fn cut_request(&mut self, cut: Cut, bytes: &[u8]) -> Next {

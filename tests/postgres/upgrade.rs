@@ -259,7 +259,7 @@ async fn what_an_old_program_does_not_know_stops_only_those_of_it_that_need_it()
     })
     .await;
     new.subscriptions().resume("strict_counts").await.unwrap();
-    new.caught_up().within_secs(30).await.unwrap();
+    new.caught_up().within_secs(120).await.unwrap();
     for sensor in [one, two] {
         assert_eq!(new.table::<new::Count>().get(&sensor).await.unwrap().unwrap().measured, 2);
         assert_eq!(new.table::<new::StrictCount>().get(&sensor).await.unwrap().unwrap().measured, 2);

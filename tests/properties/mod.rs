@@ -1,5 +1,7 @@
 //! Random commands against a model, on every store.
 
+mod values;
+
 use std::collections::HashMap;
 
 use es_runtime::prelude::*;

@@ -59,7 +59,7 @@ async fn read_your_writes_hold_under_load<S: Store>(store: S) {
                 let receipt = bank.dispatch(Deposit { account, branch: 0, cents: vec![1] }).await.unwrap();
                 let query = super::domain::BalanceOf { account };
                 let row: Option<Balance> =
-                    bank.query(query).after(&receipt).within_secs(30).into_future().await.unwrap();
+                    bank.query(query).after(&receipt).within_secs(120).into_future().await.unwrap();
                 assert_eq!(row.unwrap().cents, round);
             }
         })

@@ -58,7 +58,7 @@ async fn some_failures() {
     let account = Uuid::now_v7();
     app.dispatch(Open { account, owner: "ann".into(), branch: 1 }).await.unwrap();
     let receipt = app.dispatch(Deposit { account, branch: 1, cents: vec![1, BAD, 2] }).await.unwrap();
-    assert_eq!(app.query(CentsOf { account }).after(&receipt).within_secs(20).await.unwrap(), Some(3));
+    assert_eq!(app.query(CentsOf { account }).after(&receipt).within_secs(120).await.unwrap(), Some(3));
     let mut health = app.subscriptions().health();
     let done = health.wait_for(|health| {
         let stopped = health.of("stops").any(|each| matches!(each.state, SubscriptionState::Stopped { .. }));

@@ -83,7 +83,7 @@ async fn run<S: Store>(store: S, steps: Vec<Step>) {
     }
     accounts.iter().for_each(|account| heal_for(*account));
     bank.subscriptions().resume("fragile").await.unwrap();
-    bank.caught_up().within_secs(60).await.unwrap();
+    bank.caught_up().within_secs(120).await.unwrap();
     bank.subscriptions().retry("fragile", None).await.unwrap();
     truth::check(&bank).await;
     bank.shutdown().await;

@@ -41,9 +41,9 @@ async fn a_query_after_a_receipt_sees_what_the_command_did<S: Store>(store: S) {
     assert_eq!(bank.query(BalanceOf { account }).await.unwrap().unwrap().owner, "ann");
     for cents in 1..=20 {
         let receipt = bank.dispatch(Deposit { account, branch: 3, cents: vec![cents] }).await.unwrap();
-        let balance = bank.query(BalanceOf { account }).after(&receipt).within_secs(20).await.unwrap().unwrap();
+        let balance = bank.query(BalanceOf { account }).after(&receipt).within_secs(120).await.unwrap().unwrap();
         assert_eq!(balance.cents, (1..=cents).sum::<i64>());
-        assert_eq!(bank.query(TotalOf { branch: 3 }).after(&receipt).within_secs(20).await.unwrap(), balance.cents);
+        assert_eq!(bank.query(TotalOf { branch: 3 }).after(&receipt).within_secs(120).await.unwrap(), balance.cents);
     }
 }
 
@@ -53,14 +53,14 @@ async fn a_query_that_waits_in_vain_says_so<S: Store>(store: S) {
     bank.caught_up().await.unwrap();
     bank.subscriptions().pause("branch_totals").await.unwrap();
     let receipt = bank.dispatch(Deposit { account, branch: 3, cents: vec![5] }).await.unwrap();
-    let error = bank.query(TotalOf { branch: 3 }).after(&receipt).within_secs(20).await.unwrap_err();
+    let error = bank.query(TotalOf { branch: 3 }).after(&receipt).within_secs(120).await.unwrap_err();
     let QueryError::NotYetVisible { pending, position, .. } = &error else { panic!("{error}") };
     assert_eq!((pending[0].projection, *position), ("branch_totals", receipt.position()));
     assert_eq!(pending[0].reason.as_deref(), Some("it is paused"));
     assert!(error.is_retryable());
     assert_eq!(bank.query(TotalOf { branch: 3 }).after(&receipt).within_secs(0).or_stale().await.unwrap(), 0);
     bank.subscriptions().resume("branch_totals").await.unwrap();
-    assert_eq!(bank.query(TotalOf { branch: 3 }).after(&receipt).within_secs(20).await.unwrap(), 5);
+    assert_eq!(bank.query(TotalOf { branch: 3 }).after(&receipt).within_secs(120).await.unwrap(), 5);
 }
 
 async fn a_dispatch_can_wait_until_it_is_visible<S: Store>(store: S) {
@@ -82,7 +82,7 @@ async fn a_query_is_asked_by_its_name<S: Store>(store: S) {
     let bank = bank(store).await;
     let account = open(&bank).await;
     let receipt = bank.dispatch(Deposit { account, branch: 3, cents: vec![5] }).await.unwrap();
-    let total = bank.query_json("TotalOf", json!({ "branch": 3 })).after(&receipt).within_secs(20).await.unwrap();
+    let total = bank.query_json("TotalOf", json!({ "branch": 3 })).after(&receipt).within_secs(120).await.unwrap();
     assert_eq!(total, json!(5));
     let cases = [
         ("TotalOff", json!({}), "no query is called `TotalOff`; there is `TotalOf`"),
@@ -125,7 +125,7 @@ async fn a_process_without_workers_waits_for_those_of_others<S: Store>(store: S)
     let query = writer.query(TotalOf { branch: 3 }).after(&receipt).within(Duration::from_millis(50));
     assert!(matches!(query.await, Err(QueryError::NotYetVisible { .. })));
     let _worker = bank(store).await;
-    assert_eq!(writer.query(TotalOf { branch: 3 }).after(&receipt).within_secs(20).await.unwrap(), 5);
+    assert_eq!(writer.query(TotalOf { branch: 3 }).after(&receipt).within_secs(120).await.unwrap(), 5);
 }
 
 async fn what_the_append_projects_is_visible_at_once_and_only_then<S: Store>(store: S) {
@@ -145,10 +145,10 @@ async fn what_the_append_projects_is_visible_at_once_and_only_then<S: Store>(sto
     owners.subscriptions().rebuild("owners").await.unwrap();
     assert_eq!(visibility(short).await, Visibility::Pending);
     let worker: App<Owners, S> = App::builder(store.clone()).build().await.unwrap();
-    worker.caught_up().within_secs(20).await.unwrap();
+    worker.caught_up().within_secs(120).await.unwrap();
     let core: App<Core, S> = App::builder(store).build().await.unwrap();
     core.dispatch(Open { account: Uuid::now_v7(), owner: "ann".into(), branch: 1 }).await.unwrap();
-    worker.caught_up().within_secs(20).await.unwrap();
+    worker.caught_up().within_secs(120).await.unwrap();
     assert_eq!(worker.table::<Owner>().get(&"ann".to_owned()).await.unwrap().unwrap().accounts, 4);
 }
 
@@ -166,9 +166,9 @@ async fn only_what_is_put_aside_up_to_the_receipt_is_in_its_way<S: Store>(store:
     let before = bank.dispatch(Deposit { account, branch: 1, cents: vec![-7] }).await.unwrap();
     let after = overflow(&bank, account, 0).await;
     bank.caught_up().await.unwrap();
-    let error = bank.query(BalanceOf { account }).after(&after).within_secs(20).await.unwrap_err();
+    let error = bank.query(BalanceOf { account }).after(&after).within_secs(120).await.unwrap_err();
     assert!(matches!(error, QueryError::NotYetVisible { .. }), "{error}");
-    bank.query(BalanceOf { account }).after(&before).within_secs(20).await.unwrap();
+    bank.query(BalanceOf { account }).after(&before).within_secs(120).await.unwrap();
 }
 
 async fn a_letter_behind_a_thousand_others_is_found<S: Store>(store: S) {
@@ -177,6 +177,6 @@ async fn a_letter_behind_a_thousand_others_is_found<S: Store>(store: S) {
     overflow(&bank, first, 1_100).await;
     let receipt = overflow(&bank, second, 0).await;
     bank.caught_up().await.unwrap();
-    let error = bank.query(BalanceOf { account: second }).after(&receipt).within_secs(20).await.unwrap_err();
+    let error = bank.query(BalanceOf { account: second }).after(&receipt).within_secs(120).await.unwrap_err();
     assert!(matches!(error, QueryError::NotYetVisible { .. }), "{error}");
 }

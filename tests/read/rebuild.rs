@@ -77,7 +77,7 @@ async fn until<S: Store>(store: &S, version: u32, state: VersionState) {
 }
 
 async fn check<S: Store>(app: &App<BankV2, S>) {
-    app.caught_up().within_secs(60).await.unwrap();
+    app.caught_up().within_secs(120).await.unwrap();
     let mut rows = app.table::<BalanceV2>().list().await.unwrap();
     rows.sort_by_key(|row| row.account);
     assert_eq!(rows, truth(app).await);

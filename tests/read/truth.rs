@@ -75,7 +75,7 @@ pub async fn projected<S: Store>(app: &App<Bank, S>) -> Rows {
 pub async fn check<S: Store>(app: &App<Bank, S>) {
     loop {
         let head = app.store().head().await.unwrap();
-        app.caught_up().within_secs(60).await.unwrap();
+        app.caught_up().within_secs(120).await.unwrap();
         let (truth, projected) = (truth(app).await, projected(app).await);
         if app.store().head().await.unwrap() == head {
             assert!(truth == projected, "the read models are not a fold of the log:\n{truth:#?}\n{projected:#?}");

@@ -191,7 +191,7 @@ where
             Some(held) => (held.version, held.chain.clone()),
             None => (Version::NONE, DecisionChain::new()),
         };
-        let confirm = self.confirm(version, chain, self.engine.clock.now());
+        let confirm = self.confirm(version, chain, self.engine.now());
         match self.engine.store.submit(confirm).await.await {
             Ok(_) => Ok(held),
             Err(error) if error.is_conflict() => Ok(None),
@@ -214,7 +214,7 @@ where
         let orchestrates = Self::SHAPE == HandlerShape::Orchestrates;
         let running = orchestrates.then(|| Running::new(self.place(), self.nested.clone()));
         let context = Context {
-            now: self.engine.clock.now(),
+            now: self.engine.now(),
             stream: self.stream.clone(),
             metadata: Arc::clone(&self.metadata),
             ids: Arc::clone(&self.engine.ids),
@@ -411,6 +411,9 @@ where
             }
             AppendError::ProjectionBehind { projection, stream, reason } => {
                 DispatchError::ProjectionBehind { projection, stream, reason }
+            }
+            AppendError::Invalid(error) => {
+                DispatchError::NotStorable { what: self.stream.to_string(), reason: error.to_string() }
             }
             AppendError::Overloaded => DispatchError::Overloaded,
             AppendError::Store(error) => DispatchError::Unavailable(error),

@@ -25,6 +25,7 @@ use crate::handler::{Dependencies, Dependency, IdSource, RandomIds};
 use crate::projection::Projections;
 use crate::store::{RegisterError, Store, StoreError};
 use crate::subscription::{SubscriptionOptions, Subscriptions};
+use crate::time::whole_micros;
 
 /// Says why an application could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -186,7 +187,9 @@ impl<D: DomainOn<S>, S: Store> AppBuilder<D, S> {
         if let Some(retention) = self.retention {
             // A retention that reaches back before time began forgets nothing.
             let retention = chrono::TimeDelta::from_std(retention).ok();
-            if let Some(before) = retention.and_then(|retention| self.clock.now().checked_sub_signed(retention)) {
+            if let Some(before) =
+                retention.and_then(|retention| whole_micros(self.clock.now()).checked_sub_signed(retention))
+            {
                 self.store.forget_before(before).await?;
             }
         }

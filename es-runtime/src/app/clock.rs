@@ -8,8 +8,11 @@ use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 
 /// Tells the time, in UTC.
+///
+/// The application cuts what is finer than a microsecond off, for logs keep microseconds: so [`Context::now`](crate::handler::Context::now)
+/// and [`Recorded::recorded_at`](crate::event::Recorded::recorded_at) of one command are the same time.
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// Gives the time.
+    /// Returns the time.
     fn now(&self) -> DateTime<Utc>;
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError};
 
 use super::cache::AggregateCache;
@@ -16,6 +17,7 @@ use super::route::Routes;
 use crate::error::DispatchError;
 use crate::handler::{Dependencies, IdSource};
 use crate::store::{Store, StoreError, SyncProjections};
+use crate::time::whole_micros;
 
 /// Bounds of an application. Every queue and every input has one.
 ///
@@ -106,6 +108,11 @@ pub(crate) fn next_number() -> u64 {
 pub(crate) const BEGUN: u32 = u32::MAX >> 3;
 
 impl<S: Store> Engine<S> {
+    /// Returns the clock's time with the precision that logs keep: what a handler sees is what is stored.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        whole_micros(self.clock.now())
+    }
+
     /// Counts a dispatch in. Never waits: a dispatch must reach its aggregate's line in its first poll.
     pub(crate) fn begin<E>(&self) -> Result<SemaphorePermit<'_>, DispatchError<E>> {
         if self.closed.load(Ordering::Acquire) {

@@ -56,7 +56,7 @@ macro_rules! uuid_newtype {
 }
 
 uuid_newtype!(
-    /// Names one event, for ever.
+    /// The name of one event. Events that are dispatched get a UUID of version 7, which no other event has.
     EventId
 );
 uuid_newtype!(

@@ -152,7 +152,7 @@ impl<E> Recorded<E> {
         self.header.position
     }
 
-    /// Gives the time at which the event was recorded.
+    /// Returns the time at which the event was recorded, in whole microseconds.
     #[must_use]
     pub const fn recorded_at(&self) -> DateTime<Utc> {
         self.header.recorded_at

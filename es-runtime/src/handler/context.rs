@@ -28,7 +28,8 @@ pub struct Context {
 }
 
 impl Context {
-    /// Gives the time of the dispatch. It is the same for everything that one try of a handler does.
+    /// Returns the time of the dispatch, in whole microseconds. It is the same for everything that one try of a handler does, and the
+    /// time at which its events are recorded.
     #[must_use]
     pub const fn now(&self) -> DateTime<Utc> {
         self.now

@@ -10,19 +10,20 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
 
-use super::AppendError;
+use super::{AppendError, InvalidCommit};
 use crate::event::{Claim, EventId, EventName, GlobalPosition, Metadata, StreamId, Version};
 
 /// An event before it is stored.
 #[derive(Clone, Debug)]
 pub struct NewEvent {
-    /// The event's id.
+    /// The event's id. No other event of the commit has it. A store does not look for it in the log: it is the caller's part that ids are not
+    /// used twice, as the UUIDs of [`EventId::new_v7`] are not.
     pub id: EventId,
     /// The stored name.
     pub name: EventName,
     /// The version of the event's schema.
     pub schema_version: u32,
-    /// The event's fields as JSON.
+    /// The event's fields: JSON, where an application reads them. A store keeps the bytes as they are, whatever they are.
     pub body: Bytes,
 }
 
@@ -37,7 +38,7 @@ pub struct NewCommit {
     pub events: Vec<NewEvent>,
     /// What is stored beside each event.
     pub metadata: Arc<Metadata>,
-    /// The time of the commit.
+    /// The time of the commit. A store keeps whole microseconds, and cuts off what is finer.
     pub recorded_at: DateTime<Utc>,
     /// The unique keys the events claim and free, in their order.
     pub claims: Vec<Claim>,
@@ -49,6 +50,30 @@ pub struct NewCommit {
     pub chain: DecisionChain,
     /// The synchronous projections, where one of them takes one of the events.
     pub projections: Option<Arc<super::SyncProjections>>,
+}
+
+impl NewCommit {
+    /// Checks what holds for every commit, whatever is stored. A store calls it when it decides the commit.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`InvalidCommit`] if no store can store the commit as it is.
+    pub fn check(&self) -> Result<(), InvalidCommit> {
+        if self.events.is_empty() {
+            let what = match (self.claims.is_empty(), &self.snapshot) {
+                (false, _) => "claims",
+                (true, Some(_)) => "a snapshot",
+                (true, None) => return Ok(()),
+            };
+            return Err(InvalidCommit::WithoutEvents { what });
+        }
+        let mut ids: Vec<EventId> = self.events.iter().map(|event| event.id).collect();
+        ids.sort_unstable();
+        match ids.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(InvalidCommit::RepeatedEventId { id: pair[0] }),
+            None => Ok(()),
+        }
+    }
 }
 
 /// An entry for the ledger.

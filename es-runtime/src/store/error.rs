@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::LedgerRecord;
-use crate::event::{DecodeError, StreamId, Version};
+use crate::event::{DecodeError, EventId, GlobalPosition, StreamId, Version};
 use crate::projection::ProjectionFailure;
 
 /// Says why a store could not read or begin to write. Nothing was stored.
@@ -63,6 +63,14 @@ pub enum StoreError {
     Gone {
         /// What is not there.
         what: String,
+    },
+    /// A checkpoint cannot be moved past the end of the log: events that come later would be skipped.
+    #[error("position {to} is past the end of the log, which is at position {head}")]
+    PastHead {
+        /// The position that was asked for.
+        to: GlobalPosition,
+        /// The position of the newest event.
+        head: GlobalPosition,
     },
     /// The store was closed.
     #[error("the store is closed")]
@@ -131,6 +139,9 @@ pub enum AppendError {
         /// What it waits for.
         reason: String,
     },
+    /// No store can store the commit as it is.
+    #[error(transparent)]
+    Invalid(#[from] InvalidCommit),
     /// The line to the writer stayed full.
     #[error("the store's line is full; nothing was stored")]
     Overloaded,
@@ -142,6 +153,24 @@ pub enum AppendError {
     Uncertain {
         /// What happened.
         reason: String,
+    },
+}
+
+/// An error returned when no store can store a commit as it is. The same commit fails again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidCommit {
+    /// Two of its events have one id.
+    #[error("two events of the commit have the id `{id}`")]
+    RepeatedEventId {
+        /// The id.
+        id: EventId,
+    },
+    /// It has something that only events bring: claims, or a snapshot of the state after them.
+    #[error("the commit has {what}, and no events")]
+    WithoutEvents {
+        /// What it has.
+        what: &'static str,
     },
 }
 

@@ -28,7 +28,7 @@ use crate::event::{AnyEvent, EventName, GlobalPosition, Recorded, StreamId, Vers
 pub use commit::{
     CommitTicket, Committed, DecisionChain, LedgerEntry, LedgerRecord, NewCommit, NewEvent, NewSnapshot, TicketSender,
 };
-pub use error::{AppendError, StoreError};
+pub use error::{AppendError, InvalidCommit, StoreError};
 pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
@@ -91,6 +91,8 @@ pub trait EventStore: Send + Sync + 'static {
     ///
     /// A commit without events changes nothing but its ledger entry; it succeeds only if the stream is at the expected
     /// version, so it confirms that a decision to do nothing was made on what is stored.
+    ///
+    /// The ticket returns [`AppendError::Invalid`] if [`NewCommit::check`] fails.
     ///
     /// # Cancel safety
     ///

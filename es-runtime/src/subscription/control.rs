@@ -76,6 +76,16 @@ pub enum RewindError {
         /// The projection.
         name: String,
     },
+    /// The position is past the end of the log: events that come later would be skipped.
+    #[error("projection `{name}` cannot be moved to position {to}: the log ends at position {head}")]
+    PastHead {
+        /// The projection.
+        name: String,
+        /// Where it was to go.
+        to: GlobalPosition,
+        /// The position of the newest event.
+        head: GlobalPosition,
+    },
     /// The store could not be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -168,7 +178,10 @@ impl<S: Store> Control<S> {
             }
             return self.rebuild(name).await;
         }
-        self.store.rewind(name, subscriber.projection.version, to).await?;
+        self.store.rewind(name, subscriber.projection.version, to).await.map_err(|error| match error {
+            StoreError::PastHead { to, head } => RewindError::PastHead { name: name.to_owned(), to, head },
+            error => RewindError::Store(error),
+        })?;
         self.moved(subscriber);
         Ok(())
     }

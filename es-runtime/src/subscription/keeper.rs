@@ -5,7 +5,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -23,6 +22,7 @@ use crate::private::panic_message;
 use crate::store::{
     Lease, LeaseRequest, PartitionId, ProcessId, ProjectionVersion, Store, StoreError, SubscriptionStatus, VersionState,
 };
+use crate::time;
 
 /// A pause before a partition that was fenced off is asked for again.
 const AFTER_FENCE: Duration = Duration::from_millis(20);
@@ -97,19 +97,13 @@ impl<S: Store> Keeper<S> {
 
     /// Renews the leases, and starts and stops what follows from them.
     async fn round(&self, crew: &mut Crew) -> Result<(), StoreError> {
-        let asked = Instant::now();
-        let wanted = self.subscribers.iter().flat_map(|subscriber| subscriber.ids()).collect();
-        let request = LeaseRequest { process: self.process, timeout: self.options.lease_timeout, wanted };
-        let until = *crew.lease.borrow();
-        // A store that does not answer: the workers look at the time themselves, the keeper asks anew.
-        let leases =
-            tokio::time::timeout_at(until.max(asked + self.options.lease_timeout / 3), self.store.lease(&request))
-                .await
-                .map_err(|_| StoreError::Unavailable {
-                    reason: "the leases were not renewed in time".into(),
-                    source: None,
-                })??;
-        crew.lease.send_replace(asked + self.options.lease_timeout);
+        let mut renewed = self.renew(crew).await;
+        if let Err(StoreError::Gone { .. }) = renewed {
+            // A version was dropped since the last look. The others are leased as before.
+            self.look_at_versions().await?;
+            renewed = self.renew(crew).await;
+        }
+        let leases = renewed?;
         if !leases.is_empty() {
             crate::fail_point::reached("lease.taken");
         }
@@ -121,6 +115,25 @@ impl<S: Store> Keeper<S> {
         self.show_missing(&leases);
         crew.refresh.send_replace(());
         Ok(())
+    }
+
+    /// Renews the leases of every version that is not known to be dropped.
+    async fn renew(&self, crew: &Crew) -> Result<Vec<Lease>, StoreError> {
+        let asked = Instant::now();
+        let there = self.subscribers.iter().filter(|subscriber| !self.shared.is_dropped(&subscriber.name));
+        let wanted = there.flat_map(|subscriber| subscriber.ids()).collect();
+        let request = LeaseRequest { process: self.process, timeout: self.options.lease_timeout, wanted };
+        let until = *crew.lease.borrow();
+        // A store that does not answer: the workers look at the time themselves, the keeper asks anew.
+        let leases =
+            tokio::time::timeout_at(until.max(asked + self.options.lease_timeout / 3), self.store.lease(&request))
+                .await
+                .map_err(|_| StoreError::Unavailable {
+                    reason: "the leases were not renewed in time".into(),
+                    source: None,
+                })??;
+        crew.lease.send_replace(asked + self.options.lease_timeout);
+        Ok(leases)
     }
 
     /// Finds out which versions serve, and drops those that do no more.
@@ -227,7 +240,7 @@ impl<S: Store> Keeper<S> {
             let dropped = self.shared.serving_of(&id.name).mine.is_none();
             self.shared.update(&id, |health| match (&health.state, dropped) {
                 (SubscriptionState::Stopped { reason: StopReason::Dropped, .. }, true) => {}
-                (_, true) => health.state = SubscriptionState::Stopped { reason: StopReason::Dropped, at: Utc::now() },
+                (_, true) => health.state = SubscriptionState::Stopped { reason: StopReason::Dropped, at: time::now() },
                 _ => health.state = SubscriptionState::WaitingForLease,
             });
         }
@@ -284,7 +297,7 @@ async fn stopped_for_good(
     stop: &mut watch::Receiver<bool>,
     pause: Duration,
 ) {
-    let at = Utc::now();
+    let at = time::now();
     tracing::error!(subscription = %id.name, version = id.version, partition = id.partition, %reason, "the subscription stopped");
     count_stop(id);
     shared.update(id, |health| health.state = SubscriptionState::Stopped { reason: reason.clone(), at });

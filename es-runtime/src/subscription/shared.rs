@@ -65,6 +65,11 @@ impl Shared {
         self.serving.borrow().get(name).copied().unwrap_or(Serving { mine: None, active: None })
     }
 
+    /// Returns `true` if this program's version is known to be gone.
+    pub(crate) fn is_dropped(&self, name: &str) -> bool {
+        self.serving.borrow().get(name).is_some_and(|serving| serving.mine.is_none())
+    }
+
     pub(crate) fn is_building(&self, name: &str) -> bool {
         self.serving_of(name).mine == Some(VersionState::Building)
     }

@@ -18,6 +18,7 @@ use crate::store::{
     Batch, BatchError, BatchWork, CheckpointStore as _, DecisionChain, EventStore as _, LeaseRequest, LeaseStore as _,
     MemoryStore, NewCommit, NewEvent, PartitionId, ProcessId, ProjectionRegistry as _, RowStore as _, SafePosition,
 };
+use crate::time::whole_micros;
 
 /// Begins a scenario of the projection of read model `R`: events come, then rows are there.
 ///
@@ -101,7 +102,15 @@ impl<R: ReadModel + ProjectionOn<MemoryStore>> Projected<R> {
             let position = GlobalPosition::new(self.events.len() as u64 + 1);
             let (id, version) = (EventId::new_v7(), Version::new(version));
             let metadata = Arc::new(Metadata::default());
-            self.events.push(Recorded::new(stored, id, stream.clone(), version, position, self.now, metadata));
+            self.events.push(Recorded::new(
+                stored,
+                id,
+                stream.clone(),
+                version,
+                position,
+                whole_micros(self.now),
+                metadata,
+            ));
         }
         self
     }

@@ -14,6 +14,7 @@ use crate::command::Command;
 use crate::event::{Metadata, Version};
 use crate::handler::{Context, Decides, Rejection, SequentialIds};
 use crate::private::panic_message;
+use crate::time::whole_micros;
 
 /// Begins a scenario: these events have happened. `()` stands for none.
 ///
@@ -107,7 +108,7 @@ impl<A: Aggregate> Given<A> {
             return When { outcome: Outcome::Invalid(errors.to_string()), state: self.state };
         }
         let context = Context {
-            now: self.now,
+            now: whole_micros(self.now),
             stream: A::stream(command.id()).with_tenant(self.tenant),
             metadata: Arc::new(self.metadata),
             ids: Arc::new(SequentialIds::default()),

@@ -82,8 +82,9 @@ async fn a_database_or_password_that_is_wrong_is_an_error_at_once() {
     let options = [schema.options().database("no_such_database"), schema.options().username("nobody at all")];
     for options in options {
         let begun = std::time::Instant::now();
-        let refused = PostgresStore::options().schema(schema.name()).connect_with(options).await.map(drop);
+        let patient = PostgresStore::options().schema(schema.name()).connect_timeout(Duration::from_secs(600));
+        let refused = patient.connect_with(options).await.map(drop);
         assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
-        assert!(begun.elapsed() < Duration::from_secs(8), "what will not change was tried again");
+        assert!(begun.elapsed() < Duration::from_secs(60), "what will not change was tried again");
     }
 }

@@ -186,6 +186,7 @@ impl Plan {
         if commit.chain.is_broken() || self.broken.iter().any(|chain| chain.is(&commit.chain)) {
             return Err(AppendError::ChainBroken);
         }
+        commit.check()?;
         // Before the version: a command that is repeated after its success stands on an old version.
         if let Some(entry) = &commit.ledger {
             match state.ledger.get(&(commit.stream.tenant().to_owned(), entry.key.clone())) {

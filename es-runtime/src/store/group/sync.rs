@@ -8,7 +8,6 @@
 
 use std::sync::Arc;
 
-use chrono::SubsecRound as _;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::plan::{Gate, Known};
@@ -17,6 +16,7 @@ use crate::projection::{ConnectedProjector, FoldSession, ProjectionDescriptor, P
 use crate::read_model::{ColumnError, RowChange, RowKey, TableRef, Value};
 use crate::store::{AppendError, NewCommit};
 use crate::subscription::assign::partition_of;
+use crate::time::whole_micros;
 
 type Events = Vec<Recorded<AnyEvent>>;
 
@@ -472,7 +472,7 @@ fn recorded(
     position: impl Fn(usize) -> u64,
 ) -> impl Iterator<Item = Recorded<AnyEvent>> {
     // Logs keep microseconds.
-    let at = commit.recorded_at.trunc_subsecs(6);
+    let at = whole_micros(commit.recorded_at);
     commit.events.iter().enumerate().map(move |(place, event)| {
         let name = event.name.clone();
         let stored = AnyEvent { name, version: event.schema_version, body: event.body.clone() };

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::Utc;
-
 use super::letters::LetterRow;
 use super::{MemoryStore, Tables};
 use crate::event::{AnyEvent, GlobalPosition, Recorded, StreamId, Version};
@@ -12,6 +10,7 @@ use crate::store::{
     Batch, BatchDone, BatchError, Checkpoint, CheckpointStore, Letter, PartitionId, ProcessId, StoreError,
     SubscriptionStatus,
 };
+use crate::time;
 
 /// One partition of a projection's version.
 #[derive(Debug)]
@@ -96,8 +95,11 @@ impl CheckpointStore for MemoryStore {
         name: &str,
         version: u32,
         partition: Option<u32>,
-        status: SubscriptionStatus,
+        mut status: SubscriptionStatus,
     ) -> Result<(), StoreError> {
+        if let SubscriptionStatus::Stopped { at, .. } = &mut status {
+            *at = time::whole_micros(*at);
+        }
         let mut tables = self.0.tables.write();
         tables.open()?;
         let rows = &mut tables.known_row_mut(name, version)?.partitions;
@@ -114,8 +116,10 @@ impl CheckpointStore for MemoryStore {
 
     async fn rewind(&self, name: &str, version: u32, to: GlobalPosition) -> Result<(), StoreError> {
         let mut tables = self.0.tables.write();
-        // Nobody has seen what is behind the head.
-        let to = to.min(tables.open()?.head());
+        let head = tables.open()?.head();
+        if to > head {
+            return Err(StoreError::PastHead { to, head });
+        }
         tables.known_row_mut(name, version)?.restart(to);
         Ok(())
     }
@@ -140,7 +144,7 @@ impl CheckpointStore for MemoryStore {
         let mut tables = self.0.tables.write();
         tables.open()?;
         if let Some(partition) = tables.partition_mut(id) {
-            partition.touch(position, cause, Utc::now());
+            partition.touch(position, cause, time::now());
         }
         Ok(())
     }

@@ -8,14 +8,10 @@ use super::log::LogRow;
 use super::snapshot::SnapshotRow;
 use crate::event::{AnyEvent, ClaimKind, GlobalPosition, Version};
 use crate::store::{AppendError, Committed, LedgerRecord, NewCommit, StoreError};
+use crate::time::whole_micros;
 
 impl Tables {
-    pub(super) fn commit(&mut self, mut commit: NewCommit) -> Result<Committed, AppendError> {
-        if commit.events.is_empty() {
-            // What only confirms a version changes nothing but the ledger.
-            commit.claims.clear();
-            commit.snapshot = None;
-        }
+    pub(super) fn commit(&mut self, commit: NewCommit) -> Result<Committed, AppendError> {
         let folded = match self.check(&commit).and_then(|()| self.fold_commit(&commit)) {
             Ok(folded) => folded,
             Err(error) => {
@@ -27,6 +23,7 @@ impl Tables {
             self.write_folded(folded);
         }
         let NewCommit { stream, expected, events, metadata, recorded_at, claims, ledger, snapshot, .. } = commit;
+        let recorded_at = whole_micros(recorded_at);
         for claim in claims {
             let owned = (stream.tenant().to_owned(), claim.set.into_owned(), claim.key);
             match claim.kind {
@@ -79,6 +76,7 @@ impl Tables {
         if commit.chain.is_broken() {
             return Err(AppendError::ChainBroken);
         }
+        commit.check()?;
         let tenant = commit.stream.tenant();
         if let Some(entry) = &commit.ledger
             && let Some(row) = self.ledger.get(&(tenant.to_owned(), entry.key.clone()))

@@ -32,7 +32,7 @@ impl Tables {
     fn lease(&mut self, request: &LeaseRequest) -> Vec<Lease> {
         let now = Instant::now();
         self.processes.retain(|_, row| row.lives(now));
-        let wanted = request.wanted.iter().filter(|id| self.partition(id).is_some()).cloned().collect();
+        let wanted = request.wanted.iter().cloned().collect();
         self.processes.insert(request.process, ProcessRow { until: now.checked_add(request.timeout), wanted });
         let wants: Wants = self.processes.iter().map(|(process, row)| (*process, row.wanted.clone())).collect();
         let share = fair_share(request.process, &wants, &self.owners());
@@ -76,6 +76,8 @@ impl LeaseStore for MemoryStore {
     async fn lease(&self, request: &LeaseRequest) -> Result<Vec<Lease>, StoreError> {
         let mut tables = self.0.tables.write();
         tables.open()?;
+        let unknown = request.wanted.iter().find(|id| tables.partition(id).is_none());
+        unknown.map_or(Ok(()), |id| Err(id.gone()))?;
         Ok(tables.lease(request))
     }
 

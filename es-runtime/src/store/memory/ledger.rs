@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::MemoryStore;
 use crate::store::{Ledger, LedgerRecord, StoreError};
+use crate::time::whole_micros;
 
 #[derive(Debug)]
 pub(super) struct LedgerRow {
@@ -20,7 +21,7 @@ impl Ledger for MemoryStore {
     async fn forget_before(&self, time: DateTime<Utc>) -> Result<u64, StoreError> {
         let mut tables = self.0.tables.write();
         tables.open()?;
-        let before = tables.ledger.len();
+        let (before, time) = (tables.ledger.len(), whole_micros(time));
         tables.ledger.retain(|_, row| row.recorded_at >= time);
         Ok((before - tables.ledger.len()) as u64)
     }

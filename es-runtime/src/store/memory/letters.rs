@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use super::checkpoints::PartitionRow;
 use crate::event::GlobalPosition;
 use crate::store::NewLetter;
+use crate::time::whole_micros;
 
 /// A letter of a partition.
 #[derive(Clone, Debug)]
@@ -27,7 +28,8 @@ impl PartitionRow {
     }
 
     /// Puts an event aside. One that is there under this key already is replaced.
-    pub(super) fn put_aside(&mut self, letter: NewLetter) {
+    pub(super) fn put_aside(&mut self, mut letter: NewLetter) {
+        letter.at = whole_micros(letter.at);
         let (place, touched) = ((letter.position, letter.key.clone()), letter.at);
         self.letters.insert(place, LetterRow { letter, touched });
     }

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::{MemoryStore, Tables};
 use crate::event::{AnyEvent, EventId, GlobalPosition, Metadata, Recorded, StreamId, Version};
 use crate::store::{CommitTicket, EventStore, NewCommit, NewEvent, StoreError, StoredEvent};
+use crate::time::whole_micros;
 
 #[derive(Debug)]
 pub(super) struct LogRow {
@@ -54,7 +55,7 @@ impl LogRow {
             stream: commit.stream.clone(),
             version: Version::new(version),
             event: AnyEvent { name: event.name.clone(), version: event.schema_version, body: event.body.clone() },
-            recorded_at: commit.recorded_at,
+            recorded_at: whole_micros(commit.recorded_at),
             metadata: Arc::clone(&commit.metadata),
         }
     }

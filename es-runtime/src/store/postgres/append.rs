@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::text::escaped;
 use crate::store::NewCommit;
 use crate::store::group::plan::{ClaimKey, Plan, State};
+use crate::time::whole_micros;
 
 const APPEND: &str = "SELECT es_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, \
     $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)";
@@ -80,7 +81,7 @@ fn events(arguments: &mut PgArguments, plan: &Plan, commits: &[&NewCommit]) -> A
     arguments.add(rows.iter().map(|row| i64::from(event(row).schema_version)).collect::<Vec<i64>>())?;
     arguments.add(rows.iter().map(|row| &*event(row).body).collect::<Vec<&[u8]>>())?;
     arguments.add(rows.iter().map(|row| &*metas[row.commit]).collect::<Vec<&[u8]>>())?;
-    arguments.add(rows.iter().map(|row| commits[row.commit].recorded_at).collect::<Vec<DateTime<Utc>>>())
+    arguments.add(rows.iter().map(|row| whole_micros(commits[row.commit].recorded_at)).collect::<Vec<DateTime<Utc>>>())
 }
 
 fn claims<'a>(arguments: &mut PgArguments, rows: impl Iterator<Item = (&'a ClaimKey, i64)>) -> Added {
@@ -119,7 +120,7 @@ fn ledger(arguments: &mut PgArguments, plan: &Plan, commits: &[&NewCommit]) -> A
     arguments.add(rows.iter().map(|(row, ..)| row.version.cast_signed()).collect::<Vec<i64>>())?;
     arguments.add(rows.iter().map(|(row, ..)| last(row.last_event)).collect::<Vec<Option<i32>>>())?;
     arguments.add(rows.iter().map(|(_, commit, _)| ids(commit)).collect::<Vec<Vec<u8>>>())?;
-    arguments.add(rows.iter().map(|(_, commit, _)| commit.recorded_at).collect::<Vec<DateTime<Utc>>>())
+    arguments.add(rows.iter().map(|(_, commit, _)| whole_micros(commit.recorded_at)).collect::<Vec<DateTime<Utc>>>())
 }
 
 fn snapshots(arguments: &mut PgArguments, plan: &Plan, commits: &[&NewCommit]) -> Added {

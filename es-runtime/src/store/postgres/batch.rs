@@ -96,7 +96,7 @@ impl PostgresStore {
         let uncertain = |lost: &sqlx::Error, then: &dyn std::fmt::Display| {
             Err(BatchError::Uncertain { reason: format!("{lost}; then {then}") })
         };
-        let mut left = self.shared.pool.size().saturating_add(1);
+        let mut tries = self.tries();
         loop {
             let mut connection = match (self.lend().await, &lost) {
                 (Ok(connection), _) => connection,
@@ -123,16 +123,23 @@ impl PostgresStore {
                 }
                 (Ok(_), None) => return Err(BatchError::Fenced),
                 (Ok(_), Some(lost)) => return self.found(batch, lost).await,
-                (Err(error), _) if fault(&error).breaks_connection() && left > 0 => {
-                    discard(connection);
-                    left -= 1;
-                    if !fault(&error).is_certain() {
-                        lost = Some(error);
+                (Err(error), _) => {
+                    let kind = fault(&error);
+                    if kind.breaks_connection() {
+                        discard(connection);
+                        if tries.again(!kind.is_certain()).await {
+                            if !kind.is_certain() {
+                                lost = Some(error);
+                            }
+                            continue;
+                        }
                     }
+                    return match &lost {
+                        None if kind.is_certain() => Err(store_error(error, DOING).into()),
+                        None => uncertain(&error, &"no connection is left to look"),
+                        Some(lost) => uncertain(lost, &error),
+                    };
                 }
-                (Err(error), None) if fault(&error).is_certain() => return Err(store_error(error, DOING).into()),
-                (Err(error), None) => return uncertain(&error, &"no connection is left to look"),
-                (Err(error), Some(lost)) => return uncertain(lost, &error),
             }
         }
     }
@@ -187,12 +194,8 @@ impl PostgresStore {
 
     /// Ends a session that is at work on something that nobody waits for: its locks are in the way of others.
     async fn end(&self, session: Session) {
-        let ended = match self.lend().await {
-            Ok(mut connection) => session.end(&mut connection).await,
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(error) = ended {
-            tracing::warn!(error, "a session on the server, in which a function took too long, could not be ended");
+        if let Err(error) = reading!(self, "ending a session", connection => session.end(connection).await) {
+            tracing::warn!(%error, "a session on the server, in which a function took too long, could not be ended");
         }
     }
 

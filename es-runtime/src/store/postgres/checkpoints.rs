@@ -19,6 +19,7 @@ use crate::store::{
     Batch, BatchDone, BatchError, Checkpoint, CheckpointStore, EventStore as _, Letter, PartitionId, ProcessId,
     StoreError, SubscriptionStatus,
 };
+use crate::time::whole_micros;
 
 /// How long a rewind waits for open transactions that append below its position.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -50,8 +51,12 @@ impl CheckpointStore for PostgresStore {
     }
 
     async fn rewind(&self, name: &str, version: u32, to: GlobalPosition) -> Result<(), StoreError> {
+        let head = self.head().await?;
+        if to > head {
+            return Err(StoreError::PastHead { to, head });
+        }
         // What is below it and still on its way must not be passed over.
-        let to = to.min(self.head().await?).get();
+        let to = to.get();
         let passed = tokio::time::timeout(PATIENCE, self.shared.horizon.pass(to)).await;
         passed.map_err(|_| StoreError::Locked { waited: PATIENCE })??;
         let (owned, opening) = (name.to_owned(), self.opening(&[locks::REGISTRY, projection_lock(name)]));
@@ -129,7 +134,7 @@ async fn set_status(
     let (word, reason, at) = match status {
         SubscriptionStatus::Running => ("running", None, None),
         SubscriptionStatus::Paused => ("paused", None, None),
-        SubscriptionStatus::Stopped { reason, at } => ("stopped", Some(reason), Some(at)),
+        SubscriptionStatus::Stopped { reason, at } => ("stopped", Some(reason), Some(whole_micros(at))),
     };
     let changed = sqlx::query(
         "UPDATE subscriptions SET status = $4, reason = $5, stopped_at = $6 \

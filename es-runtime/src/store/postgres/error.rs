@@ -122,6 +122,11 @@ impl DbError {
     pub(super) fn breaks_connection(&self) -> bool {
         matches!(self, Self::Database(error) if fault(error).breaks_connection())
     }
+
+    /// Returns `true` if the connection is gone.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self, Self::Database(error) if fault(error) == Fault::Lost)
+    }
 }
 
 /// Puts a database error in the store's words. `doing` says what was tried.

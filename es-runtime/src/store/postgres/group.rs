@@ -4,10 +4,10 @@
 //! they do not, another process was faster: the group is decided anew on what is stored, some times over. What still does not get through is
 //! tried commit by commit, each of which then either fits or is a conflict.
 
+use super::again::Trouble;
 use super::append::append;
-use super::error::{DbError, fault, store_error};
+use super::error::{DbError, Fault, fault, store_error};
 use super::lookup::look_up;
-use super::outcome::Wrote;
 use super::writer::Writer;
 use crate::event::{GlobalPosition, Version};
 use crate::store::group::answer::{Failed, Pending, answer, raise, refuse};
@@ -29,8 +29,38 @@ pub(super) struct Done {
 /// What one attempt came to.
 pub(super) enum Attempt {
     Done(Done),
-    /// Nothing is stored. What it was decided on has changed meanwhile, or the connection broke before it went through.
+    /// Nothing is stored. What it was decided on has changed meanwhile, or the server takes no writes.
     Again(StoreError),
+    /// Nothing is stored. The connection is gone, and is made again.
+    Lost(StoreError),
+}
+
+/// The attempts that are left for a group.
+pub(super) struct Attempts {
+    /// Those on a connection that lives.
+    left: usize,
+    trouble: Trouble,
+}
+
+impl Attempts {
+    /// Returns what was done, or `None` if the group is to be tried again.
+    pub(super) async fn after(&mut self, attempt: Attempt) -> Result<Option<Done>, Failed> {
+        match attempt {
+            Attempt::Done(done) => Ok(Some(done)),
+            Attempt::Again(error) => {
+                self.left = self.left.saturating_sub(1);
+                if self.left == 0 { Err(Failed::Separable(error)) } else { Ok(None) }
+            }
+            // It says nothing of the commits: they are not tried one by one.
+            Attempt::Lost(error) => {
+                if self.trouble.again().await {
+                    Ok(None)
+                } else {
+                    Err(Failed::store(error))
+                }
+            }
+        }
+    }
 }
 
 impl Writer {
@@ -75,31 +105,44 @@ impl Writer {
     }
 
     async fn attempt(&mut self, commits: &[&NewCommit], rounds: usize) -> Result<Done, Failed> {
-        self.line().await.map_err(Failed::store)?;
         if let Some(done) = self.write_on_trust(commits).await? {
             return Ok(done);
         }
         let synced = commits.iter().any(|commit| commit.projections.is_some());
-        let mut round = 0;
+        let mut attempts = self.attempts(rounds);
         loop {
             let attempt =
                 if synced { self.write_synced(commits).await? } else { self.write_with_care(commits).await? };
-            round += 1;
-            match attempt {
-                Attempt::Done(done) => return Ok(done),
-                // Somebody else's transaction stays open. Those whom it does not concern are not to wait for it again and again.
-                Attempt::Again(error @ StoreError::Locked { .. }) => return Err(Failed::Separable(error)),
-                Attempt::Again(error) if round >= rounds => return Err(Failed::Separable(error)),
-                Attempt::Again(_) => {}
+            // Somebody else's transaction stays open. Those whom it does not concern are not to wait for it again and again.
+            if let Attempt::Again(error @ StoreError::Locked { .. }) = attempt {
+                return Err(Failed::Separable(error));
+            }
+            if let Some(done) = attempts.after(attempt).await? {
+                return Ok(done);
             }
         }
     }
 
-    /// Makes sure that there are numbers for the streams that a group may begin.
+    pub(super) fn attempts(&self, rounds: usize) -> Attempts {
+        Attempts { left: rounds, trouble: Trouble::new(self.place.connect_timeout) }
+    }
+
+    /// Makes sure that there is a connection, and that there are numbers for the streams that a group may begin. A connection that ended while it
+    /// was idle shows here; numbers that were handed out and did not arrive are lost, which changes nothing.
     pub(super) async fn number_for(&mut self, commits: &[&NewCommit]) -> Result<(), Failed> {
         let new = commits.iter().filter(|commit| commit.expected == Version::NONE).count();
-        let numbered = self.number(new).await;
-        numbered.map_err(|error| self.failed(error, "numbering streams"))
+        let mut trouble = Trouble::new(self.place.connect_timeout);
+        loop {
+            self.line().await.map_err(Failed::store)?;
+            let Err(error) = self.number(new).await else { return Ok(()) };
+            let kind = fault(&error);
+            if kind.breaks_connection() {
+                self.lose();
+            }
+            if kind != Fault::Lost || !trouble.again().await {
+                return Err(Failed::store(store_error(error, "numbering streams")));
+            }
+        }
     }
 
     /// Writes the group with one call, if nothing needs to be asked first. `None`: it must be; nothing is stored.
@@ -113,7 +156,7 @@ impl Writer {
                 self.cache.confirm();
                 Ok(Some(done))
             }
-            Attempt::Again(_) => {
+            Attempt::Again(_) | Attempt::Lost(_) => {
                 self.cache.doubt(commits);
                 Ok(None)
             }
@@ -122,7 +165,6 @@ impl Writer {
 
     /// Reads what is stored, decides, writes what passed, with nothing held in between: the constraints refuse what has changed by then.
     async fn write_with_care(&mut self, commits: &[&NewCommit]) -> Result<Attempt, Failed> {
-        self.line().await.map_err(Failed::store)?;
         self.number_for(commits).await?;
         let (last_stream, patience) = (self.numbers.last, self.place.patience.clone());
         let line = self.line().await.map_err(Failed::store)?;
@@ -147,9 +189,9 @@ impl Writer {
             crate::fail_point::reached("append.stored");
             positions = match sent {
                 Ok(positions) => positions,
-                Err(error) => match self.after_error(error, &plan, commits).await? {
-                    Wrote::Stored(positions) => positions,
-                    Wrote::Nothing(error) => return Ok(Attempt::Again(error)),
+                Err(error) => match self.after_error(error, &plan, commits).await?.positions() {
+                    Ok(positions) => positions,
+                    Err(again) => return Ok(again),
                 },
             };
         }
@@ -170,19 +212,14 @@ impl Writer {
         if kind.breaks_connection() {
             tracing::warn!(%error, "the connection that appends failed; it is made again");
             self.lose();
-            return Ok(Attempt::Again(store_error(error, doing)));
         }
-        if kind.is_contention() {
+        if kind == Fault::Lost {
+            return Ok(Attempt::Lost(store_error(error, doing)));
+        }
+        if kind.is_contention() || kind.breaks_connection() {
             return Ok(Attempt::Again(store_error(error, doing)));
         }
         Err(Failed::Separable(store_error(error, doing)))
-    }
-
-    pub(super) fn failed(&mut self, error: sqlx::Error, doing: &str) -> Failed {
-        if fault(&error).breaks_connection() {
-            self.lose();
-        }
-        Failed::store(store_error(error, doing))
     }
 
     fn answer(&self, group: Vec<Pending>, done: &Done) {

@@ -67,13 +67,16 @@ struct Process {
 
 /// One clock for all: the server's.
 async fn lease(connection: &mut PgConnection, request: &LeaseRequest) -> Result<End<Vec<Lease>>, DbError> {
+    let partitions = partitions(connection).await?;
+    let known: BTreeSet<_> = partitions.iter().map(|held| held.id.clone()).collect();
+    if let Some(unknown) = request.wanted.iter().find(|id| !known.contains(id)) {
+        return Err(unknown.gone().into());
+    }
     note(connection, request).await?;
     let processes = processes(connection).await?;
     let (living, dead): (Vec<_>, Vec<_>) =
         processes.into_iter().partition(|process| process.lives || process.id == request.process);
-    let partitions = partitions(connection).await?;
-    let known: BTreeSet<_> = partitions.iter().map(|held| held.id.clone()).collect();
-    // What is wanted and not known is registered by nobody.
+    // What another process wants may have been dropped since it asked.
     let known_of = |process: Process| (process.id, process.wanted.intersection(&known).cloned().collect());
     let living: Wants = living.into_iter().map(known_of).collect();
     if !dead.is_empty() {

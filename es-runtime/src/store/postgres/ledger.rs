@@ -9,6 +9,7 @@ use super::error::damaged;
 use super::text::{escaped, unescaped};
 use crate::event::{EventId, GlobalPosition, StreamId, Version};
 use crate::store::{Committed, LedgerRecord, StoreError};
+use crate::time::whole_micros;
 
 /// What [`record_of_row`] wants to see in a row: `c` is the ledger, `s` the streams.
 macro_rules! record_columns {
@@ -76,7 +77,7 @@ pub(super) async fn forget_some(
         "DELETE FROM command_ledger WHERE (tenant, key) IN \
          (SELECT tenant, key FROM command_ledger WHERE at < $1 ORDER BY at LIMIT $2)",
     )
-    .bind(before)
+    .bind(whole_micros(before))
     .bind(FORGOTTEN_AT_ONCE)
     .execute(connection)
     .await?

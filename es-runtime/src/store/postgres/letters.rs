@@ -15,6 +15,7 @@ use super::registry::number;
 use super::text::{escaped, unescaped};
 use crate::event::{EventId, GlobalPosition, StreamId};
 use crate::store::{Letter, NewLetter, PartitionId};
+use crate::time;
 
 /// Reads up to `limit` letters, the oldest position first.
 pub(super) async fn some_of(
@@ -86,7 +87,7 @@ pub(super) async fn put(
     .bind(letters.iter().map(|letter| *letter.event.as_uuid()).collect::<Vec<_>>())
     .bind(letters.iter().map(|letter| letter.cause.as_deref().map(escaped)).collect::<Vec<Option<Cow<'_, str>>>>())
     .bind(letters.iter().map(|letter| i64::from(letter.attempts)).collect::<Vec<_>>())
-    .bind(letters.iter().map(|letter| letter.at).collect::<Vec<DateTime<Utc>>>())
+    .bind(letters.iter().map(|letter| time::whole_micros(letter.at)).collect::<Vec<DateTime<Utc>>>())
     .execute(connection)
     .await
     .map(drop)
@@ -121,7 +122,7 @@ pub(super) async fn touch(
     .bind(i64::from(id.partition))
     .bind(position(at))
     .bind(escaped(cause))
-    .bind(Utc::now())
+    .bind(time::now())
     .execute(connection)
     .await
     .map(drop)

@@ -6,7 +6,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `options`, `open`, `pool` | how a store is opened; connections, migrations; reads and transactions on the pool |
+//! | `options`, `open`, `pool`, `again` | how a store is opened; connections, migrations; reads and transactions on the pool; repeating them |
 //! | `writer`, `group`, `outcome` | the one task that appends; one group through one transaction; what became of it where the server does not say |
 //! | `lookup` | what a group is decided on where it is not decided on trust (`store/group`) |
 //! | `append` | the call that writes a group |
@@ -20,6 +20,7 @@
 //! | `batch`, `fold`, `connected`, `switch`, `lend` | what followers write; connections for functions of the user's |
 //! | `text`, `error` | texts without NUL; the database's errors in the store's words |
 
+mod again;
 mod append;
 mod batch;
 mod checkpoints;
@@ -174,10 +175,10 @@ impl PostgresStore {
 
     async fn start(options: PostgresOptions, connection: PgConnectOptions) -> Result<Self, StoreError> {
         let place = Place::new(connection, &options)?;
-        let mut connection = place.open(options.migrate).await?;
+        let mut line = place.open(options.migrate).await?;
         let found: Result<(i32, i64), sqlx::Error> =
             sqlx::query_as("SELECT es_lock_class(), (SELECT coalesce(max(position), 0) FROM event_log)")
-                .fetch_one(&mut connection)
+                .fetch_one(&mut line.connection)
                 .await;
         let (lock_class, head) = found.map_err(|error| store_error(error, "reading its head"))?;
         let (pool, head) = (place.pool(), Arc::new(watch::Sender::new(GlobalPosition::new(head.cast_unsigned()))));
@@ -186,8 +187,7 @@ impl PostgresStore {
         let (queue, work) = mpsc::channel(options.queue);
         // The writer: one task for everything that appends, so that groups form. It holds no handle to the store, so it ends when the last
         // one is dropped.
-        let writer =
-            Writer::new(place.clone(), &options, lock_class, connection, Arc::clone(&head), stored, work).await?;
+        let writer = Writer::new(place.clone(), &options, lock_class, line, Arc::clone(&head), stored, work).await?;
         tokio::spawn(async move {
             writer.run().await;
             drop(ended);

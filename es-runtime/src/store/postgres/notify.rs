@@ -27,9 +27,11 @@ pub(super) async fn tell(
 ) {
     while stored.changed().await.is_ok() {
         let position = stored.borrow_and_update().to_string();
-        let telling = sqlx::query("SELECT pg_notify($1, $2)").bind(&channel).bind(position).execute(&pool);
-        if let Err(error) = patience.answered(telling).await {
-            tracing::debug!(%error, "others were not told of new events; they look by themselves");
+        // Every connection of the pool may have ended while it was idle.
+        for _ in 0..=pool.size() {
+            let telling = sqlx::query("SELECT pg_notify($1, $2)").bind(&channel).bind(&position).execute(&pool);
+            let Err(error) = patience.answered(telling).await else { break };
+            tracing::debug!(%error, "others were not told of new events; if they are not told later, they look by themselves");
         }
         tokio::time::sleep(PAUSE).await;
     }

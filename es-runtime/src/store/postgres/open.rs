@@ -11,7 +11,9 @@ use tokio::time::Instant;
 
 use super::error::{Fault, damaged, fault, store_error, unreachable};
 use super::options::PostgresOptions;
+use super::outcome::Session;
 use super::silence::Patience;
+use super::writer::Line;
 use crate::projection::BoxFuture;
 use crate::store::StoreError;
 
@@ -123,10 +125,8 @@ impl Place {
     }
 
     /// Connects for appending: whoever is in the way is waited for, for a while.
-    pub(super) async fn connect_writer(&self) -> Result<PgConnection, StoreError> {
-        let mut connection = self.connect().await?;
-        self.limit_waiting(&mut connection).await?;
-        Ok(connection)
+    pub(super) async fn connect_writer(&self) -> Result<Line, StoreError> {
+        self.connect(&self.options.clone().options([("lock_timeout", LOCK_TIMEOUT.as_millis())])).await
     }
 
     pub(super) async fn limit_waiting(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
@@ -135,8 +135,8 @@ impl Place {
         set.map(drop).map_err(|error| store_error(error, "connecting"))
     }
 
-    /// Connects, and tries again for a while where the server is not there or not ready.
-    pub(super) async fn connect(&self) -> Result<PgConnection, StoreError> {
+    /// Connects, and tries again for a while where the server is not there or not ready, or ends the session before it is of use.
+    async fn connect(&self, options: &PgConnectOptions) -> Result<Line, StoreError> {
         let until = Instant::now() + self.connect_timeout;
         let pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(10))
@@ -146,9 +146,9 @@ impl Place {
         let mut pauses = pauses.build();
         let mut last = String::from("the server did not answer");
         loop {
-            let connected = tokio::time::timeout_at(until, self.options.connect()).await;
+            let connected = tokio::time::timeout_at(until, connect_once(options)).await;
             match connected {
-                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Ok(line)) => return Ok(line),
                 Ok(Err(error)) if is_temporary(&error) => last = error.to_string(),
                 Ok(Err(error)) => return Err(store_error(error, "connecting")),
                 Err(_) => return Err(unreachable(self.connect_timeout, &last)),
@@ -162,8 +162,8 @@ impl Place {
     }
 
     /// Opens the database for the first time: connects, looks whether the server is fit, updates the tables.
-    pub(super) async fn open(&self, migrate: bool) -> Result<PgConnection, StoreError> {
-        let mut connection = self.connect().await?;
+    pub(super) async fn open(&self, migrate: bool) -> Result<Line, StoreError> {
+        let Line { mut connection, session } = self.connect(&self.options).await?;
         let unfit = |reason: String| StoreError::Unavailable { reason, source: None };
         if connection.server_version_num().is_some_and(|version| version < OLDEST_SERVER) {
             return Err(unfit("the server is older than PostgreSQL 14".to_owned()));
@@ -176,7 +176,7 @@ impl Place {
             return Err(unfit(format!("the database is in {encoding}, not in UTF-8")));
         }
         self.migrate(&mut connection, migrate).await?;
-        Ok(connection)
+        Ok(Line { connection, session })
     }
 
     async fn migrate(&self, connection: &mut PgConnection, may: bool) -> Result<(), StoreError> {
@@ -233,8 +233,14 @@ impl Place {
     }
 }
 
+async fn connect_once(options: &PgConnectOptions) -> Result<Line, sqlx::Error> {
+    let mut connection = options.connect().await?;
+    let session = Session::of(&mut connection).await?;
+    Ok(Line { connection, session })
+}
+
 /// Tells whether a connection may come about a moment later.
-fn is_temporary(error: &sqlx::Error) -> bool {
+pub(super) fn is_temporary(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => {
             !matches!(error.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::Unsupported)

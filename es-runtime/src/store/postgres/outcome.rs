@@ -10,12 +10,14 @@ use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 use tokio::time::Instant;
 
-use super::error::{Fault, fault, store_error};
+use super::error::{DbError, Fault, fault, store_error};
+use super::group::Attempt;
 use super::text::escaped;
 use super::writer::Writer;
 use crate::store::group::answer::Failed;
 use crate::store::group::plan::Plan;
 use crate::store::{AppendError, NewCommit, StoreError};
+use crate::time::whole_micros;
 
 /// How long a session that was told to end is waited for.
 const END: Duration = Duration::from_secs(10);
@@ -42,7 +44,7 @@ impl Session {
     }
 
     /// Ends the session, over another connection, and waits until it is gone: from then on it changes nothing any more.
-    pub(super) async fn end(self, connection: &mut PgConnection) -> Result<(), String> {
+    pub(super) async fn end(self, connection: &mut PgConnection) -> Result<(), DbError> {
         let until = Instant::now() + END;
         let mut pause = Duration::from_millis(1);
         loop {
@@ -52,13 +54,13 @@ impl Session {
             .bind(self.process)
             .bind(self.started)
             .fetch_optional(&mut *connection)
-            .await
-            .map_err(|error| error.to_string())?;
+            .await?;
             if there.is_none() {
                 return Ok(());
             }
             if Instant::now() >= until {
-                return Err(format!("the session {} on the server did not end within {END:?}", self.process));
+                let reason = format!("the session {} on the server did not end within {END:?}", self.process);
+                return Err(StoreError::Unavailable { reason, source: None }.into());
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(100));
@@ -70,8 +72,21 @@ impl Session {
 pub(super) enum Wrote {
     /// All of it. The positions of its events.
     Stored(Vec<i64>),
+    /// Nothing, for certain, and the connection is gone; it may be tried again.
+    Lost(StoreError),
     /// Nothing, for certain; it may be tried again.
     Nothing(StoreError),
+}
+
+impl Wrote {
+    /// Gives the positions of what is stored, or says that it is to be tried again.
+    pub(super) fn positions(self) -> Result<Vec<i64>, Attempt> {
+        match self {
+            Self::Stored(positions) => Ok(positions),
+            Self::Lost(error) => Err(Attempt::Lost(error)),
+            Self::Nothing(error) => Err(Attempt::Again(error)),
+        }
+    }
 }
 
 impl Writer {
@@ -113,7 +128,7 @@ impl Writer {
             let looked = tokio::time::timeout_at(until + END, self.look(session, plan, commits)).await;
             let second = match looked {
                 Ok(Ok(Some(positions))) => return Ok(Wrote::Stored(positions)),
-                Ok(Ok(None)) => return Ok(Wrote::Nothing(store_error(error, "writing a commit"))),
+                Ok(Ok(None)) => return Ok(Wrote::Lost(store_error(error, "writing a commit"))),
                 Ok(Err(second)) => second,
                 Err(_) => "the server did not answer".to_owned(),
             };
@@ -136,7 +151,8 @@ impl Writer {
     ) -> Result<Option<Vec<i64>>, String> {
         let line = self.line().await.map_err(|error| error.to_string())?;
         if let Some(session) = session {
-            session.end(&mut line.connection).await?;
+            let ended = session.end(&mut line.connection).await;
+            ended.map_err(|error| error.explain("ending a session").to_string())?;
         }
         let found = look_for(&mut line.connection, plan, commits).await.map_err(|error| error.to_string())?;
         if found.is_some() {
@@ -191,7 +207,7 @@ pub(super) async fn look_for(
     .bind(keys.map(|entry| entry.hash.as_slice()).collect::<Vec<_>>())
     .bind(entries.iter().map(|(row, _)| row.stream).collect::<Vec<_>>())
     .bind(entries.iter().map(|(row, _)| row.version.cast_signed()).collect::<Vec<_>>())
-    .bind(entries.iter().map(|(_, commit)| commit.recorded_at).collect::<Vec<_>>())
+    .bind(entries.iter().map(|(_, commit)| whole_micros(commit.recorded_at)).collect::<Vec<_>>())
     .fetch_one(connection)
     .await?;
     Ok((usize::try_from(found) == Ok(entries.len())).then(Vec::new))

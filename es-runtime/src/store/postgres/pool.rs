@@ -8,8 +8,9 @@ use sqlx::{AssertSqlSafe, Connection as _, Transaction};
 use tracing::Instrument as _;
 
 use super::PostgresStore;
+use super::again::Trouble;
 use super::error::{DbError, fault, store_error};
-use super::open::LOCK_TIMEOUT;
+use super::open::{LOCK_TIMEOUT, is_temporary};
 use super::silence::Patience;
 use crate::projection::BoxFuture;
 use crate::store::StoreError;
@@ -27,29 +28,37 @@ pub(super) enum End<T> {
 ///
 /// A macro, for a closure's future that borrows both the connection and what is around it cannot be shown to be `Send`.
 macro_rules! reading {
-    ($store:expr, $doing:expr, $connection:ident => $asked:expr) => {{
-        let mut tries = $store.tries();
-        loop {
-            let mut lent = $store.lend().await?;
-            let result: Result<_, $crate::store::postgres::error::DbError> = {
-                let $connection: &mut sqlx::PgConnection = &mut lent;
-                $store.shared.place.patience.answered(async { $asked }).await
-            };
-            match result {
-                Ok(value) => break Ok::<_, $crate::store::StoreError>(value),
-                Err(error) => tries.after(lent, error, $doing)?,
+    ($store:expr, $doing:expr, $connection:ident => $asked:expr) => {
+        async {
+            let mut tries = $store.tries();
+            loop {
+                let mut lent = $store.lend().await?;
+                let result: Result<_, $crate::store::postgres::error::DbError> = {
+                    let $connection: &mut sqlx::PgConnection = &mut lent;
+                    $store.shared.place.patience.answered(async { $asked }).await
+                };
+                match result {
+                    Ok(value) => break Ok::<_, $crate::store::StoreError>(value),
+                    Err(error) => tries.after(lent, error, $doing).await?,
+                }
             }
         }
-    }};
+        .await
+    };
 }
 pub(super) use reading;
 
-/// How often something is asked again after a connection was lost.
-pub(super) struct Tries(u32);
+/// The number of repetitions after connections were lost.
+pub(super) struct Tries {
+    /// Every connection of the pool may be gone, after a restart of the server.
+    pooled: u32,
+    /// The time for new connections that are lost, too.
+    trouble: Trouble,
+}
 
 impl Tries {
-    /// Throws a connection away that is gone; any other error is one.
-    pub(super) fn after(
+    /// Throws a connection away that is gone. Returns any other error, and that of the last connection.
+    pub(super) async fn after(
         &mut self,
         connection: PoolConnection<Postgres>,
         error: DbError,
@@ -59,8 +68,18 @@ impl Tries {
             return Err(error.explain(doing));
         }
         discard(connection);
-        self.0 = self.0.checked_sub(1).ok_or_else(|| error.explain(doing))?;
-        Ok(())
+        let is_lost = error.is_lost();
+        if self.again(is_lost).await { Ok(()) } else { Err(error.explain(doing)) }
+    }
+
+    /// Returns `true` if there is another try. A connection that is of no use for another reason than being lost has no time of its own: a
+    /// server that takes no writes may be one for long.
+    pub(super) async fn again(&mut self, is_lost: bool) -> bool {
+        if let Some(left) = self.pooled.checked_sub(1) {
+            self.pooled = left;
+            return true;
+        }
+        is_lost && self.trouble.again().await
     }
 }
 
@@ -94,9 +113,9 @@ pub(super) trait Run<T, E>:
 impl<T, E, R: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<End<T>, E>> + Send> Run<T, E> for R {}
 
 impl PostgresStore {
-    /// Every connection of the pool may be gone, after a restart of the server.
     pub(super) fn tries(&self) -> Tries {
-        Tries(self.shared.pool.size().saturating_add(1))
+        let pooled = self.shared.pool.size().saturating_add(1);
+        Tries { pooled, trouble: Trouble::new(self.shared.place.connect_timeout) }
     }
 
     /// Lends a connection of the pool.
@@ -106,13 +125,19 @@ impl PostgresStore {
 
     /// Lends a connection of one of the pools.
     pub(super) async fn lend_of(&self, pool: &PgPool) -> Result<PoolConnection<Postgres>, StoreError> {
-        if self.queue.is_closed() {
-            return Err(StoreError::Closed);
+        let mut trouble = Trouble::new(self.shared.place.connect_timeout);
+        loop {
+            if self.queue.is_closed() {
+                return Err(StoreError::Closed);
+            }
+            match pool.acquire().await {
+                Ok(connection) => return Ok(connection),
+                Err(sqlx::Error::PoolClosed) => return Err(StoreError::Closed),
+                // A new connection that broke before it was ready.
+                Err(error) if is_temporary(&error) && trouble.again().await => {}
+                Err(error) => return Err(store_error(error, "connecting")),
+            }
         }
-        pool.acquire().await.map_err(|error| match error {
-            sqlx::Error::PoolClosed => StoreError::Closed,
-            error => store_error(error, "connecting"),
-        })
     }
 
     /// Gives the text that begins a transaction and takes locks. Whoever takes several takes them in this order: the append's, that of the
@@ -135,31 +160,39 @@ impl PostgresStore {
 
     /// Runs something inside a transaction of its own, behind the locks, to its end: also where the caller is dropped.
     ///
-    /// A connection that is gone before anything was done on it is thrown away, and the next one is taken. One that is lost while the
-    /// transaction is committed is an error: whether it went through, the caller has to look.
+    /// A connection that is lost before the commit is thrown away, and it is run again on the next one: nothing of it is stored. One that is
+    /// lost while the transaction is committed is an error: whether it went through, the caller has to look.
     pub(super) async fn work<T: Send + 'static>(
         &self,
         doing: &'static str,
         opening: String,
-        run: impl Run<T, DbError> + 'static,
+        run: impl Run<T, DbError> + Clone + 'static,
     ) -> Result<T, StoreError> {
-        self.work_on(self.shared.pool.clone(), doing, opening, run).await
+        self.work_with(false, doing, opening, run).await
     }
 
-    /// As [`work`](Self::work), on a connection of one of the pools.
-    pub(super) async fn work_on<T: Send + 'static>(
+    /// As [`work`](Self::work), with a function of the user's or without. With one, it is run again only where the transaction did not begin:
+    /// how long the function takes is not known.
+    pub(super) async fn work_with<T: Send + 'static>(
         &self,
-        pool: PgPool,
+        function: bool,
         doing: &'static str,
         opening: String,
-        run: impl Run<T, DbError> + 'static,
+        run: impl Run<T, DbError> + Clone + 'static,
     ) -> Result<T, StoreError> {
-        let store = self.clone();
+        let (store, pool) = (self.clone(), self.pool_for(function));
         let working = async move {
-            match store.transaction(&pool, &opening, doing, run).await? {
-                Outcome::Ended(value) => Ok(value),
-                Outcome::Failed(error) => Err(error.explain(doing)),
-                Outcome::AtCommit(error, _) => Err(store_error(error, doing)),
+            let mut tries = store.tries();
+            loop {
+                match store.transaction(&pool, &opening, doing, run.clone()).await? {
+                    Outcome::Ended(value) => return Ok(value),
+                    Outcome::Failed(error) => {
+                        if function || !error.is_lost() || !tries.again(true).await {
+                            return Err(error.explain(doing));
+                        }
+                    }
+                    Outcome::AtCommit(error, _) => return Err(store_error(error, doing)),
+                }
             }
         };
         to_its_end(working).await.unwrap_or_else(|reason| Err(StoreError::Unavailable { reason, source: None }))
@@ -193,7 +226,7 @@ impl PostgresStore {
                     }
                     return Ok(outcome);
                 }
-                Err(error) if fault(&error).breaks_connection() => tries.after(connection, error.into(), doing)?,
+                Err(error) if fault(&error).breaks_connection() => tries.after(connection, error.into(), doing).await?,
                 Err(error) => {
                     // A transaction may be open that sqlx knows nothing of.
                     discard(connection);

@@ -35,8 +35,8 @@ impl ProjectionRegistry for PostgresStore {
         if let Some(known) = known.iter().find(|known| known.version == projection.version) {
             return known.compare(projection);
         }
-        let (pool, opening) = (self.pool_for(reset.is_some()), self.building(projection.name));
-        self.work_on(pool, "registering a projection", opening, move |connection| {
+        let opening = self.building(projection.name);
+        self.work_with(reset.is_some(), "registering a projection", opening, move |connection| {
             Box::pin(async move { register(connection, projection, reset).await })
         })
         .await?
@@ -52,8 +52,8 @@ impl ProjectionRegistry for PostgresStore {
         projection: &'static ProjectionDescriptor,
         connected: Option<Arc<dyn ConnectedProjector>>,
     ) -> Result<(), StoreError> {
-        let (pool, opening) = (self.pool_for(connected.is_some()), self.building(projection.name));
-        self.work_on(pool, "resetting a projection", opening, move |connection| {
+        let opening = self.building(projection.name);
+        self.work_with(connected.is_some(), "resetting a projection", opening, move |connection| {
             Box::pin(async move { reset(connection, projection, connected).await })
         })
         .await

@@ -12,7 +12,6 @@ use super::group::Attempt;
 use super::letters::parked_of;
 use super::lookup::look_up;
 use super::open::locks;
-use super::outcome::Wrote;
 use super::pending;
 use super::pool::lock_sql;
 use super::registry::projection_lock;
@@ -50,7 +49,6 @@ enum Synced {
 impl Writer {
     /// Stores a group of which commits carry synchronous projections.
     pub(super) async fn write_synced(&mut self, commits: &[&NewCommit]) -> Result<Attempt, Failed> {
-        self.line().await.map_err(Failed::store)?;
         self.number_for(commits).await?;
         let (lock_class, last_stream) = (self.lock_class, self.numbers.last);
         let mut line = self.take_line().await.map_err(Failed::store)?;
@@ -82,9 +80,9 @@ impl Writer {
         self.numbers.last = self.numbers.last.max(state.last_stream);
         let positions = match committed {
             Ok(()) => positions,
-            Err(error) => match self.after_error(error, &plan, commits).await? {
-                Wrote::Stored(positions) => positions,
-                Wrote::Nothing(error) => return Ok(Attempt::Again(error)),
+            Err(error) => match self.after_error(error, &plan, commits).await?.positions() {
+                Ok(positions) => positions,
+                Err(again) => return Ok(again),
             },
         };
         Ok(Attempt::Done(self.finished(plan, state, commits, positions)))

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Executor as _};
 
+use super::again::Trouble;
 use super::connected::{Broken, run_function};
 use super::error::DbError;
 use super::group::{Attempt, Done};
@@ -16,7 +17,7 @@ use crate::projection::{ConnectedProjector, HandlerMode};
 use crate::store::group::answer::Failed;
 use crate::store::group::plan::Fate;
 use crate::store::group::sync::refused;
-use crate::store::{AppendError, NewCommit, StoreError};
+use crate::store::{AppendError, NewCommit};
 
 /// How often such a commit is decided anew.
 const ROUNDS: usize = 8;
@@ -40,20 +41,17 @@ impl<E: Into<DbError>> From<E> for Ended {
 impl Writer {
     /// Stores such a commit.
     pub(super) async fn attempt_connected(&mut self, commit: &NewCommit) -> Result<Done, Failed> {
-        let mut last = None;
-        for _ in 0..ROUNDS {
+        let mut attempts = self.attempts(ROUNDS);
+        loop {
             let attempt = self.write_connected(commit).await;
             self.allow_writing().await;
-            match attempt? {
-                Attempt::Done(done) => return Ok(done),
-                Attempt::Again(error) => last = Some(error),
+            if let Some(done) = attempts.after(attempt?).await? {
+                return Ok(done);
             }
         }
-        Err(Failed::Separable(last.unwrap_or(StoreError::Closed)))
     }
 
     async fn write_connected(&mut self, commit: &NewCommit) -> Result<Attempt, Failed> {
-        self.line().await.map_err(Failed::store)?;
         self.number_for(&[commit]).await?;
         let (lock_class, last_stream) = (self.lock_class, self.numbers.last);
         let mut line = self.take_line().await.map_err(Failed::store)?;
@@ -84,10 +82,24 @@ impl Writer {
     /// Gives a connection up on which something was left in the middle, and makes sure that the server does not finish it.
     async fn end_session(&mut self) {
         let Some(session) = self.lose() else { return };
-        if let Ok(line) = self.line().await
-            && let Err(error) = session.end(&mut line.connection).await
-        {
+        let mut trouble = Trouble::new(self.place.connect_timeout);
+        loop {
+            let error = match self.line().await {
+                Ok(line) => match session.end(&mut line.connection).await {
+                    Ok(()) => return,
+                    Err(error) => error,
+                },
+                Err(error) => error.into(),
+            };
+            if error.is_lost() {
+                self.lose();
+                if trouble.again().await {
+                    continue;
+                }
+            }
+            let error = error.explain("ending a session");
             tracing::warn!(%error, "a session whose function was left in the middle does not end");
+            return;
         }
     }
 }

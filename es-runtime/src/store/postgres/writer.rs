@@ -8,7 +8,6 @@ use sqlx::postgres::PgConnection;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::error::store_error;
 use super::open::Place;
 use super::options::PostgresOptions;
 use super::outcome::Session;
@@ -83,18 +82,17 @@ impl Writer {
         place: Place,
         options: &PostgresOptions,
         lock_class: i32,
-        mut connection: PgConnection,
+        mut line: Line,
         head: Arc<watch::Sender<GlobalPosition>>,
         stored: watch::Sender<GlobalPosition>,
         queue: mpsc::Receiver<Work>,
     ) -> Result<Self, StoreError> {
-        place.limit_waiting(&mut connection).await?;
-        let session = Session::of(&mut connection).await.map_err(|error| store_error(error, "connecting"))?;
+        place.limit_waiting(&mut line.connection).await?;
         let most = usize::try_from(NUMBERS).unwrap_or(usize::MAX);
         Ok(Self {
             place,
             lock_class,
-            line: Some(Line { connection, session }),
+            line: Some(line),
             cache: StreamCache::new(options.cached_streams, false),
             numbers: Numbers::default(),
             head,
@@ -178,13 +176,11 @@ impl Writer {
     }
 
     async fn new_line(&mut self) -> Result<Line, StoreError> {
-        let mut connection = self.place.connect_writer().await?;
-        let session = self.place.patience.answered(Session::of(&mut connection)).await;
-        let session = session.map_err(|error| store_error(error, "connecting"))?;
+        let line = self.place.connect_writer().await?;
         // A server that took the place of the last one may know less than this writer remembers.
         self.cache.forget();
         self.numbers = Numbers::default();
-        Ok(Line { connection, session })
+        Ok(line)
     }
 
     /// Takes the connection, for a transaction on it. It is to be put back.

@@ -20,6 +20,14 @@ pub struct PartitionId {
     pub partition: u32,
 }
 
+impl PartitionId {
+    /// Returns the error for a partition that is not registered.
+    pub(crate) fn gone(&self) -> StoreError {
+        let Self { name, version, partition } = self;
+        StoreError::Gone { what: format!("partition {partition} of version {version} of projection `{name}`") }
+    }
+}
+
 /// A position up to which a reader has seen every event that there is and will be. Only a read that respects the store's
 /// horizon makes one, so a checkpoint can never stand ahead of an event that was not seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,13 +105,13 @@ pub trait CheckpointStore: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Moves all checkpoints of a version to a position, and raises the epochs so that workers under way are fenced off. Its letters are gone.
-    /// A position behind the head stands for the head: no checkpoint is ahead of an event that comes later.
     ///
     /// Where it goes back, what commits have folded is folded again, as everything behind the position is.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Gone`] where the version is not known.
+    /// Returns [`StoreError::Gone`] if the version is not registered, or [`StoreError::PastHead`] if the position is greater than that of the
+    /// newest event: a checkpoint there would skip events that come later. Nothing changes then.
     fn rewind(
         &self,
         name: &str,

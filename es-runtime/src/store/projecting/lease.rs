@@ -59,6 +59,10 @@ pub trait LeaseStore: Send + Sync + 'static {
     /// it owns then. What was owned before keeps its epoch.
     ///
     /// The fair share is the number of wanted partitions divided by the number of living processes that want any, rounded up.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`StoreError::Gone`] if one of the wanted partitions is not registered, and changes nothing then.
     fn lease(&self, request: &LeaseRequest) -> impl Future<Output = Result<Vec<Lease>, StoreError>> + Send;
 
     /// Gives everything up: others may take it at once.

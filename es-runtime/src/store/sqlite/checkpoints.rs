@@ -16,8 +16,8 @@ use super::writer::Work;
 use super::{letters, lookup};
 use crate::event::{AnyEvent, GlobalPosition, Recorded, StreamId, Version};
 use crate::store::{
-    Batch, BatchDone, BatchError, Checkpoint, CheckpointStore, Letter, PartitionId, ProcessId, StoreError,
-    SubscriptionStatus,
+    Batch, BatchDone, BatchError, Checkpoint, CheckpointStore, EventStore as _, Letter, PartitionId, ProcessId,
+    StoreError, SubscriptionStatus,
 };
 
 impl CheckpointStore for SqliteStore {
@@ -66,6 +66,11 @@ impl CheckpointStore for SqliteStore {
     }
 
     async fn rewind(&self, name: &str, version: u32, to: GlobalPosition) -> Result<(), StoreError> {
+        // The log only grows: what is not past its end now is not past it then.
+        let head = self.head().await?;
+        if to > head {
+            return Err(StoreError::PastHead { to, head });
+        }
         known(&self.run_script("rewinding", back_to(name, version, to.get())).await?, name, version)
     }
 

@@ -148,6 +148,11 @@ async fn lease(
 ) -> Result<End<Vec<Lease>>, DbError> {
     // One clock for all: this machine's, read under the write lock.
     let now = Utc::now();
+    let partitions = partitions(connection).await?;
+    let known: BTreeSet<_> = partitions.iter().map(|held| held.id.clone()).collect();
+    if let Some(unknown) = request.wanted.iter().find(|id| !known.contains(id)) {
+        return Err(unknown.gone().into());
+    }
     note(request, now, locked).run(connection).await?;
     let (living, dead): (Vec<_>, Vec<_>) = processes(connection).await?.into_iter().partition(|process| {
         let other = process.id;
@@ -158,9 +163,7 @@ async fn lease(
         let is_dead = process.locked && is_dead(database, other);
         process.until >= now && !is_dead
     });
-    let partitions = partitions(connection).await?;
-    let known: BTreeSet<_> = partitions.iter().map(|held| held.id.clone()).collect();
-    // What is wanted and not known is registered by nobody.
+    // What another process wants may have been dropped since it asked.
     let known_of = |process: Process| (process.id, process.wanted.intersection(&known).cloned().collect());
     let living: Wants = living.into_iter().map(known_of).collect();
     let mut script = Script::default();

@@ -70,12 +70,13 @@ pub(super) fn keys(table: &TableDescriptor) -> String {
 }
 
 fn column_sql(column: &ColumnDescriptor) -> String {
-    let ty = match column.ty {
-        ColumnType::Boolean | ColumnType::Integer => "INTEGER",
-        ColumnType::Real => "REAL",
-        _ => "TEXT",
-    };
-    format!("{} {ty}{}", quoted(column.name), not_null(column))
+    let (name, not_null) = (quoted(column.name), not_null(column));
+    match column.ty {
+        ColumnType::Boolean | ColumnType::Integer => format!("{name} INTEGER{not_null}"),
+        // A column of type REAL keeps whole numbers as integers, and with them -0.0 as 0.
+        ColumnType::Real => format!("{name} ANY{not_null} CHECK (typeof({name}) IN ('real', 'null'))"),
+        _ => format!("{name} TEXT{not_null}"),
+    }
 }
 
 const fn not_null(column: &ColumnDescriptor) -> &'static str {

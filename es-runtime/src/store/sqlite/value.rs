@@ -30,17 +30,21 @@ pub(super) fn write_json(text: &mut String, value: &Value) {
     }
 }
 
+/// What is added to the last part of a negative number. The first part cannot show the sign: as an integer, zero has none.
+const NEGATIVE: i64 = 32;
+
 /// Appends a floating-point number as four integers: SQLite does not read decimal digits to the last bit. It is the first, shifted by the
-/// second, times 2^62 as often as the third says, divided by it as often as the fourth says. All of that is exact.
+/// second, times 2^62 as often as the third says, divided by it as often as the fourth says, and negative if that contains [`NEGATIVE`]. All of
+/// that is exact.
 fn write_real(text: &mut String, number: f64) {
     let bits = number.to_bits();
     let (exponent, fraction) = (i64::try_from(bits >> 52 & 0x7ff).unwrap_or_default(), bits & 0x000f_ffff_ffff_ffff);
     let (mantissa, exponent) = if exponent == 0 { (fraction, -1_074) } else { (fraction | 1 << 52, exponent - 1_075) };
     let (up, down) = if exponent >= 0 { (exponent / 62, 0) } else { (0, (61 - exponent) / 62) };
     let shift = exponent - (up - down) * 62;
-    let sign = if number.is_sign_negative() { "-" } else { "" };
+    let sign = if number.is_sign_negative() { NEGATIVE } else { 0 };
     // Writing to a `String` cannot fail.
-    let _ = write!(text, "{sign}{mantissa},{shift},{up},{down}");
+    let _ = write!(text, "{mantissa},{shift},{up},{}", down + sign);
 }
 
 /// Gives the SQL that puts a number together again whose four parts stand in `e` from a place on.
@@ -51,6 +55,7 @@ pub(super) fn real_sql(place: usize) -> String {
             let _ = write!(sql, " {operator} iif((e.value->>{place}) & {power}, p{power}.x, 1.0)");
         }
     }
+    let _ = write!(sql, " * iif((e.value->>{}) & {NEGATIVE}, -1.0, 1.0)", place + 3);
     sql
 }
 

@@ -19,7 +19,7 @@ use crate::read_model::{
 use crate::store::{DecisionChain, EventStore, MemoryStore, NewCommit, NewEvent, RowStore, Store};
 use crate::subscription::{Health, SubscriptionOptions, SubscriptionState, Subscriptions};
 
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// One account: what was paid in, and which events did it, in their order.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::fixture::*;
 use crate::event::GlobalPosition;
-use crate::projection::ProjectionDescriptor;
-use crate::store::{MemoryStore, ProjectionRegistry, VersionState};
-use crate::subscription::{SubscriptionOptions, SubscriptionState};
+use crate::projection::{Fold, ProjectionDescriptor};
+use crate::read_model::TableDescriptor;
+use crate::store::{CheckpointStore, LeaseStore, MemoryStore, ProjectionRegistry, VersionState};
+use crate::subscription::{StopReason, SubscriptionOptions, SubscriptionState};
 
 const SECOND: ProjectionDescriptor = ProjectionDescriptor { version: 2, partitions: 3, ..BALANCES };
 
@@ -61,6 +62,40 @@ async fn a_new_version_takes_over_under_load_and_the_old_one_is_dropped_when_nob
         assert!(tokio::time::Instant::now() < deadline, "the old version is not dropped");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_that_was_dropped_stops_and_the_other_subscriptions_of_its_program_go_on() {
+    const OTHER_TABLE: TableDescriptor = TableDescriptor { name: "others", ..TABLE };
+    const OTHERS: ProjectionDescriptor = ProjectionDescriptor { name: "others", table: Some(&OTHER_TABLE), ..BALANCES };
+    let store = MemoryStore::new();
+    let mut both = balances(&BALANCES, HANDLERS);
+    both.folded(Fold::new(&OTHERS, HANDLERS));
+    // It looks at its leases when something happens, and not by itself.
+    let old = start(&store, both, SubscriptionOptions { lease_timeout: Duration::from_hours(1), ..options() }).await;
+    let position = pay(&store, "a", &[1, 2]).await;
+    passed(&old, "balances", position).await;
+    passed(&old, "others", position).await;
+    // As if it had stood still for longer than its leases hold.
+    let owner = store.checkpoints("balances", 1).await.unwrap()[0].owner.unwrap();
+    store.leave(owner).await.unwrap();
+    let new = start(&store, balances(&SECOND, HANDLERS), options()).await;
+    passed(&new, "balances", position).await;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while versions(&store).await.contains(&(1, VersionState::Retired))
+        || new.control().active_version("balances") != Some(2)
+    {
+        assert!(tokio::time::Instant::now() < deadline, "the old version is not dropped");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let position = pay(&store, "a", &[3]).await;
+    passed(&old, "others", position).await;
+    healthy(&old, |health| {
+        let of = |name: &str| health.subscriptions.iter().find(|it| &*it.id.name == name).unwrap();
+        let dropped = matches!(of("balances").state, SubscriptionState::Stopped { reason: StopReason::Dropped, .. });
+        dropped && of("others").is_mine()
+    })
+    .await;
 }
 
 async fn versions(store: &MemoryStore) -> Vec<(u32, VersionState)> {

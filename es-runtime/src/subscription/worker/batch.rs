@@ -12,6 +12,7 @@ use crate::subscription::machine::{Action, Outcome};
 use crate::subscription::plan::{Plan, PlannedLetter};
 use crate::subscription::subscriber::Mine;
 use crate::subscription::work::{Made, run_external};
+use crate::time;
 
 impl<S: Store> Worker<S> {
     pub(super) async fn batch(&mut self, plan: Plan) -> Flow {
@@ -87,7 +88,7 @@ impl<S: Store> Worker<S> {
     }
 
     fn make(&self, plan: &Plan, work: BatchWork) -> Batch {
-        let at = Utc::now();
+        let at = time::now();
         let letter = |planned: &PlannedLetter| {
             let event = self.events.get(planned.item)?;
             Some(NewLetter {

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use super::fixture::*;
 use crate::event::GlobalPosition;
-use crate::event::{CausationId, CommandId, CorrelationId, EventName, Metadata, StreamId, TraceContext, Version};
-use crate::store::{AppendError, Store, StoreError};
+use crate::event::{
+    CausationId, CommandId, CorrelationId, EventName, Metadata, Recorded, StreamId, TraceContext, Version,
+};
+use crate::store::{AppendError, InvalidCommit, Store, StoreError};
 
 /// Checks what its name says.
 pub async fn the_first_event_of_a_stream_has_version_one<S: Store>(store: S) {
@@ -277,15 +281,82 @@ pub async fn a_confirmation_succeeds_at_the_stored_version_only<S: Store>(store:
     assert_eq!(versions, [Some(3), Some(4), Some(4), None]);
 }
 
-/// Checks what its name says, even where the commit brings claims or a snapshot.
+/// Verifies that a commit without events stores no event.
 pub async fn a_confirmation_stores_nothing<S: Store>(store: S) {
     append(&store, &stream("a"), 0, 1).await;
-    let confirmation = commit(&stream("a"), 1, 0).claiming("x").with_snapshot(1, "state");
-    store_one(&store, confirmation).await.expect("confirmed");
+    store_one(&store, commit(&stream("a"), 1, 0)).await.expect("confirmed");
     store_one(&store, commit(&stream("b"), 0, 0)).await.expect("confirmed");
     assert_eq!(store.event_count().await.expect("countable"), 1);
+    append(&store, &stream("b"), 0, 1).await;
+}
+
+/// Verifies that claims and a snapshot without events are refused, whether or not the commit has an entry for the ledger. They are not dropped.
+pub async fn what_only_events_bring_is_refused_without_events<S: Store>(store: S) {
+    append(&store, &stream("a"), 0, 1).await;
+    let empty = || commit(&stream("a"), 1, 0);
+    let cases = [
+        (empty().claiming("x"), "claims"),
+        (empty().freeing("x").keyed("k"), "claims"),
+        (empty().with_snapshot(1, "state"), "a snapshot"),
+        (empty().with_snapshot(1, "state").keyed("k"), "a snapshot"),
+    ];
+    for (new, expected) in cases {
+        let chain = new.chain.clone();
+        match store_one(&store, new).await {
+            Err(AppendError::Invalid(InvalidCommit::WithoutEvents { what })) => assert_eq!(what, expected),
+            other => panic!("expected a refusal of {expected}, got {other:?}"),
+        }
+        assert!(chain.is_broken());
+    }
+    assert_eq!(store.find("", "k").await.expect("readable"), None);
     assert_eq!(store.snapshot(&stream("a"), 1).await.expect("readable"), None);
     store_one(&store, commit(&stream("b"), 0, 1).claiming("x")).await.expect("the key is free");
+}
+
+/// Verifies that an id names one event of a commit, wherever the second one is, and that the commits beside it are stored.
+pub async fn an_id_that_is_used_twice_in_a_commit_is_refused<S: Store>(store: S) {
+    for (count, first, second) in [(2, 0, 1), (5, 1, 4), (300, 0, 299)] {
+        let mut new = commit(&stream("a"), 0, count).keyed("k").claiming("x");
+        let id = new.events[first].id;
+        new.events[second].id = id;
+        let beside = commit(&stream(&format!("beside {count}")), 0, 1);
+        let results = store_together(&store, vec![new, beside]).await;
+        match &results[0] {
+            Err(AppendError::Invalid(InvalidCommit::RepeatedEventId { id: named })) => assert_eq!(*named, id),
+            other => panic!("expected a refusal of the id, got {other:?}"),
+        }
+        assert!(results[1].is_ok(), "{results:?}");
+    }
+    assert_eq!(version(&store, &stream("a")).await, 0);
+    assert_eq!(store.find("", "k").await.expect("readable"), None);
+    store_one(&store, commit(&stream("b"), 0, 300).claiming("x")).await.expect("the key is free");
+}
+
+/// Verifies that times are kept in whole microseconds, what is finer is cut off, and a leap second is the beginning of the next minute: in the
+/// log, in a stream, and for the ledger.
+pub async fn times_are_kept_in_whole_microseconds<S: Store>(store: S) {
+    let times = [
+        ("2026-01-01T00:00:00.999999999Z", "2026-01-01T00:00:00.999999Z"),
+        ("1999-12-31T23:59:59.000001999Z", "1999-12-31T23:59:59.000001Z"),
+        ("1969-12-31T23:59:59.999999999Z", "1969-12-31T23:59:59.999999Z"),
+        ("0001-01-01T00:00:00.000000001Z", "0001-01-01T00:00:00Z"),
+        ("2016-12-31T23:59:60.500000001Z", "2017-01-01T00:00:00.5Z"),
+        ("9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59.999999Z"),
+    ];
+    let time = |text: &str| -> DateTime<Utc> { text.parse().expect("a time") };
+    for (given, kept) in times {
+        let mut new = commit(&stream(given), 0, 1).keyed(given);
+        new.recorded_at = time(given);
+        store_one(&store, new).await.expect("stored");
+        let history = store.read_history(&stream(given), Version::NONE, 10).await.expect("readable");
+        assert_eq!(history[0].recorded_at(), time(kept), "of {given}");
+    }
+    let log = whole_log(&store, 10).await;
+    let found: Vec<_> = log.iter().map(Recorded::recorded_at).collect();
+    assert_eq!(found, times.map(|(_, kept)| time(kept)));
+    // The entry of the third one is from the same microsecond.
+    assert_eq!(store.forget_before(time("1969-12-31T23:59:59.999999999Z")).await.expect("forgotten"), 1);
+    assert_eq!(store.forget_before(time("1969-12-31T23:59:60Z")).await.expect("forgotten"), 1);
 }
 
 /// Checks what its name says.

@@ -7,9 +7,7 @@ use super::fixture::*;
 use crate::event::GlobalPosition;
 use crate::projection::{ProjectionDescriptor, ProjectionStyle};
 use crate::read_model::{ColumnType, TableDescriptor};
-use crate::store::{
-    BatchWork, CheckpointStore as _, EventStore as _, ProjectionRegistry as _, RegisterError, VersionState,
-};
+use crate::store::{BatchWork, CheckpointStore as _, ProjectionRegistry as _, RegisterError, VersionState};
 
 static OTHER_TABLE: TableDescriptor = TableDescriptor {
     name: "balances",
@@ -141,14 +139,4 @@ async fn a_reset_empties_the_table_and_fences_workers() {
     let checkpoint = bench.store.checkpoints("balances", 1).await.expect("checkpoints").remove(0);
     assert_eq!((checkpoint.position, checkpoint.epoch), (GlobalPosition::START, epoch + 1));
     assert!(bench.store.project(batch(&V1, epoch, 0, 1, fold(&V1, events))).await.is_err());
-}
-
-#[tokio::test]
-async fn nobody_is_rewound_beyond_the_log() {
-    let bench = Bench::new().await;
-    bench.store.register(&V1, None).await.expect("registered");
-    append(&bench.store, "a", 0, &[("deposited", "5")]).await;
-    bench.store.rewind("balances", 1, GlobalPosition::new(1_000)).await.expect("moved");
-    let checkpoint = bench.store.checkpoints("balances", 1).await.expect("checkpoints").remove(0);
-    assert_eq!(checkpoint.position, bench.store.head().await.expect("a head"));
 }
