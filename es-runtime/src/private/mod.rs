@@ -42,7 +42,7 @@ pub use crate::app::{CommandOf, Domain, DomainOn, DomainTable};
 pub use crate::command::{Command, CommandDescriptor, ValidationErrors};
 pub use crate::error::AnyDomainError;
 pub use crate::event::{
-    AnyEvent, Claim, DecodeError, DomainEvent, HasShape, Recorded, Shape, UpcastError, UpcastFrom, decode,
+    AnyEvent, Claim, ClaimRule, DecodeError, DomainEvent, HasShape, Recorded, Shape, UpcastError, UpcastFrom, decode,
 };
 pub use crate::handler::{
     Context, Decides, DependencyDescriptor, Handled, HandlerArg, HandlerDescriptor, HandlerShape, Handles, QueryingArg,

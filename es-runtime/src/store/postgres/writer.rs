@@ -95,7 +95,7 @@ impl Writer {
             place,
             lock_class,
             line: Some(Line { connection, session }),
-            cache: StreamCache::new(options.cached_streams, false),
+            cache: StreamCache::new(options.cached_streams, false).trust_rules(),
             numbers: Numbers::default(),
             head,
             stored,

@@ -168,6 +168,7 @@ pub async fn append(store: &MemoryStore, key: &str, event: &'static str, bodies:
         name: EventName::Static(event),
         schema_version: 1,
         body: (*body).to_owned().into(),
+        rules: &[],
     };
     let commit = NewCommit {
         stream,

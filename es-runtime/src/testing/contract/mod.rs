@@ -21,6 +21,7 @@ pub mod append;
 pub mod balance;
 pub mod chains;
 pub mod checkpoints;
+pub mod claim_rules;
 pub mod claims;
 pub mod durability;
 pub mod fixture;
@@ -91,6 +92,24 @@ macro_rules! store_contract {
             claims::a_refused_commit_claims_nothing,
             claims::one_of_many_concurrent_claims_wins,
             claims::keys_are_separate_by_set_and_tenant,
+            claim_rules::rules_without_a_history_are_in_force_at_once,
+            claim_rules::programs_with_other_rules_fail_alone,
+            claim_rules::rules_that_are_not_registered_are_refused,
+            claim_rules::rules_with_a_history_are_not_in_force,
+            claim_rules::a_build_refuses_programs_that_do_not_know_the_rules,
+            claim_rules::built_keys_are_held,
+            claim_rules::keys_with_two_holders_are_listed,
+            claim_rules::all_rules_of_a_build_come_into_force_together,
+            claim_rules::many_keys_with_two_holders_are_counted,
+            claim_rules::a_build_is_resumed_behind_its_last_page,
+            claim_rules::a_build_of_other_rules_replaces_the_one_before,
+            claim_rules::a_build_ends_behind_the_last_event_that_claims,
+            claim_rules::keys_in_force_are_kept_while_others_are_built,
+            claim_rules::keys_of_rules_that_are_taken_away_are_freed,
+            claim_rules::a_build_can_be_taken_back,
+            claim_rules::a_build_names_events_that_its_program_does_not_know,
+            claim_rules::a_set_that_is_being_built_takes_no_new_events,
+            claim_rules::many_may_register_and_build_at_once,
             chains::several_commits_of_one_stream_share_a_chain,
             chains::a_failure_breaks_its_chain,
             chains::a_broken_chain_is_refused,

@@ -234,6 +234,7 @@ pub fn commit(account: &str, expected: u64, events: &[(&'static str, &str)]) -> 
         name: (*name).into(),
         schema_version: 1,
         body: (*body).to_owned().into(),
+        rules: &[],
     };
     NewCommit {
         stream: StreamId::new("account", account),
