@@ -66,6 +66,8 @@ struct Tables {
     rows: FxHashMap<String, StoredTable>,
     /// By name and version.
     projections: BTreeMap<String, BTreeMap<u32, VersionRow>>,
+    /// Names that projections had, and those that they have instead.
+    renamed: HashMap<String, String>,
     processes: BTreeMap<ProcessId, ProcessRow>,
     closed: bool,
 }

@@ -129,6 +129,7 @@ pub const BALANCES: ProjectionDescriptor = ProjectionDescriptor {
     style: ProjectionStyle::Folded,
     table: Some(&TABLE),
     partitions: 1,
+    renamed_from: None,
     resets: false,
     handlers: &[handler("paid", "paid", PLAIN), handler("moved", "moved", PLAIN)],
 };

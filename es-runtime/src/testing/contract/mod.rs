@@ -33,6 +33,7 @@ pub mod letters;
 pub mod read_side;
 pub mod reading;
 pub mod registry;
+pub mod renames;
 pub mod rows;
 pub mod snapshots;
 pub mod sync_projections;
@@ -162,6 +163,13 @@ macro_rules! store_contract {
             registry::retired_versions_are_dropped,
             registry::a_reset_begins_anew,
             registry::what_is_asked_of_an_unknown_version_says_so,
+            renames::a_renamed_projection_keeps_what_was_built,
+            renames::an_old_name_is_not_built_again,
+            renames::a_projection_may_be_renamed_back,
+            renames::a_new_version_may_come_with_a_new_name,
+            renames::both_names_of_a_projection_are_refused,
+            renames::a_renamed_projection_that_does_not_say_so_is_told_how,
+            renames::a_rename_that_is_refused_changes_nothing,
             checkpoints::rows_and_checkpoint_move_together,
             checkpoints::a_row_may_come_and_go_within_a_batch,
             checkpoints::an_event_may_change_two_rows,

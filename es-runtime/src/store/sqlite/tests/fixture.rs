@@ -89,6 +89,7 @@ const fn projection(version: u32, partitions: u32, handlers: &'static [Projectio
         style: ProjectionStyle::Folded,
         table: Some(&BALANCES),
         partitions,
+        renamed_from: None,
         resets: false,
         handlers,
     }
