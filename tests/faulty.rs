@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use es_runtime::prelude::*;
 use es_runtime::store::{
-    AppendError, CheckpointStore, CommitTicket, EventStore, IdentityMap, LeaseStore, Ledger, NewCommit,
+    AppendError, CheckpointStore, ClaimRegistry, CommitTicket, EventStore, IdentityMap, LeaseStore, Ledger, NewCommit,
     ProjectionRegistry, RowStore, SnapshotStore,
 };
 use tokio::sync::watch;
@@ -112,6 +112,10 @@ impl EventStore for FaultyStore {
 
 impl Ledger for FaultyStore {
     es_runtime::forward_to_store!(inner: find forget_before);
+}
+
+impl ClaimRegistry for FaultyStore {
+    es_runtime::forward_to_store!(inner: register_claims begin_claims store_claims finish_claims);
 }
 
 impl SnapshotStore for FaultyStore {

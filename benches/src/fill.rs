@@ -72,6 +72,7 @@ pub fn commit(stream: &StreamId, expected: u64, name: &'static str, body: Vec<u8
             name: EventName::Static(name),
             schema_version: 1,
             body: body.into(),
+            rules: &[],
         }],
         metadata: metadata(),
         recorded_at: Utc::now(),

@@ -490,6 +490,7 @@ pub fn read_model(options: TokenStream, item: TokenStream) -> TokenStream {
 /// # Options
 ///
 /// - `name = "…"`: the stored name: its place in the log is kept under it. Required.
+/// - `renamed_from = "…"`: the name that it had before. What was built under it is taken over when the program starts.
 /// - `version = N`: from 1, which is the default. A new version is built beside the old one.
 /// - `partitions = N`: in how many parts it runs at once; 1 by default.
 /// - `retry = N` and `on_failure = park | stop | skip`: for its asynchronous functions that do not say otherwise.

@@ -52,7 +52,7 @@ impl Word {
             Self::CommandHandler => &["retries", "queries", "crate"],
             Self::Snapshot => &["every", "version"],
             Self::ReadModel => &["table", "crate"],
-            Self::Projection => &["name", "version", "partitions", "retry", "on_failure", "crate"],
+            Self::Projection => &["name", "renamed_from", "version", "partitions", "retry", "on_failure", "crate"],
             Self::SyncProjection => &["priority", "timeout", "key", "of", "delete"],
             Self::AsyncProjection => &["key", "of", "delete", "retry", "on_failure"],
             Self::Query => &["output", "name", "crate"],

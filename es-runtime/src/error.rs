@@ -26,7 +26,7 @@ use crate::aggregate::CannotApply;
 use crate::command::ValidationErrors;
 use crate::event::{CommandId, GlobalPosition, StreamId, Version};
 use crate::projection::ProjectionFailure;
-use crate::store::StoreError;
+use crate::store::{ClaimsDiffer, StoreError};
 
 /// A boxed error.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -88,6 +88,9 @@ pub enum DispatchError<E> {
         /// The set.
         set: String,
     },
+    /// The program claims other keys with an event than the store knows: it is older or newer than the claims that were built.
+    #[error("nothing was stored: {0}; use the newest program, or build the claims")]
+    ClaimsDiffer(Box<ClaimsDiffer>),
     /// The idempotency key was used for another command.
     #[error("the idempotency key `{key}` was used for {}", Reused(command, *differs))]
     IdempotencyKeyReused {
@@ -251,6 +254,7 @@ impl<E> DispatchError<E> {
             Self::AlreadyExists { .. } => "already_exists",
             Self::Conflict { .. } => "conflict",
             Self::Claimed { .. } => "claimed",
+            Self::ClaimsDiffer(_) => "claims_differ",
             Self::IdempotencyKeyReused { .. } => "idempotency_key_reused",
             Self::CannotApply(_) => "cannot_apply",
             Self::HandlerPanicked { .. } => "handler_panicked",
@@ -291,6 +295,7 @@ impl<E> DispatchError<E> {
             Self::AlreadyExists { stream } => DispatchError::AlreadyExists { stream },
             Self::Conflict { stream, expected, actual } => DispatchError::Conflict { stream, expected, actual },
             Self::Claimed { set } => DispatchError::Claimed { set },
+            Self::ClaimsDiffer(differ) => DispatchError::ClaimsDiffer(differ),
             Self::IdempotencyKeyReused { key, command, differs } => {
                 DispatchError::IdempotencyKeyReused { key, command, differs }
             }

@@ -236,8 +236,8 @@ fn creating_and_changing_events_are_told_apart() {
 #[test]
 fn claims_are_read_from_the_fields() {
     let mut claims = Vec::new();
-    AccountEvent::from(AccountOpened { owner: "Ada".to_owned() }).claims(&mut claims);
-    AccountEvent::from(Frozen).claims(&mut claims);
+    AccountEvent::from(AccountOpened { owner: "Ada".to_owned() }).claims(&mut claims).unwrap();
+    AccountEvent::from(Frozen).claims(&mut claims).unwrap();
     assert_eq!(claims.len(), 1);
     assert_eq!((&*claims[0].set, claims[0].key.as_str()), ("owner", "Ada"));
 }

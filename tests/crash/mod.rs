@@ -1,6 +1,7 @@
 //! What a store keeps when processes die, disks fill up and files are damaged.
 
 pub(crate) mod child;
+mod claims;
 mod damage;
 mod faults;
 mod kill;

@@ -191,6 +191,7 @@ async fn raw<S: Store>(store: &S, stream: &StreamId, name: &'static str, version
         name: EventName::from(name),
         schema_version: version,
         body: Bytes::from_static(body),
+        rules: &[],
     };
     let commit = NewCommit {
         stream: stream.clone(),

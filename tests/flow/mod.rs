@@ -1,6 +1,7 @@
 //! From a command to its receipt, on every store.
 
 mod by_name;
+pub(crate) mod claims;
 mod describe;
 mod dispatch;
 mod evolution;

@@ -6,8 +6,8 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
 use super::Schema;
 
-/// `es_append` with new streams and events, and nothing of the rest.
-const APPEND: &str = "SELECT es_append($1, $2, array_fill(''::text, ARRAY[cardinality($2)]), \
+/// `es_append_claiming` with new streams and events, and nothing of the rest.
+const APPEND: &str = "SELECT es_append_claiming('{}', '{}', '{}', $1, $2, array_fill(''::text, ARRAY[cardinality($2)]), \
     array_fill('account'::text, ARRAY[cardinality($2)]), $3, $4, $5, $6, $8, \
     array_fill(1::bigint, ARRAY[cardinality($4)]), $7, array_fill('{}'::bytea, ARRAY[cardinality($4)]), \
     array_fill(now(), ARRAY[cardinality($4)]), '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', \

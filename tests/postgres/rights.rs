@@ -1,6 +1,7 @@
 //! A role that appends and reads, and changes nothing of what is stored: the rights that `docs/postgres.md` grants.
 
 use es_runtime::event::{GlobalPosition, Version};
+use es_runtime::prelude::App;
 use es_runtime::store::{
     AppendError, EventStore as _, ExternalId, IdentityMap as _, Ledger as _, PostgresStore, SnapshotStore as _,
 };
@@ -11,6 +12,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 use super::foreign::Foreign;
 use super::proxy::{Act, Proxy};
 use super::{Schema, schema};
+use crate::flow::claims::{with, without};
 use crate::place::Place as _;
 
 const PAGE: &str = include_str!("../../docs/postgres.md");
@@ -190,13 +192,28 @@ async fn the_owner_changes_no_event() {
     store.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_with_the_documented_rights_builds_claims() {
+    let schema = schema!();
+    let role = Role::make(&schema).await;
+    let store = role.store(&schema).await;
+    let old = without::open(&store).await;
+    without::join(&old, "ann").await.unwrap();
+    App::<with::Club, _>::builder(store.clone()).build_claims().await.unwrap();
+    let new = with::open(&store).await;
+    assert_eq!(with::join(&new, "ann").await, Err("claimed"));
+    assert_eq!(without::join(&old, "eve").await, Err("claims_differ"));
+    new.shutdown().await;
+    role.end().await;
+}
+
 #[tokio::test]
 async fn nobody_appends_without_the_right_to() {
     let schema = schema!();
     let role = Role::make(&schema).await;
     let mut owner = schema.connect().await;
     let (name, of) = (&role.name, schema.name());
-    let revoke = format!("REVOKE EXECUTE ON FUNCTION {of}.es_append, {of}.es_reserve FROM {name}");
+    let revoke = format!("REVOKE EXECUTE ON FUNCTION {of}.es_append_claiming FROM {name}");
     owner.execute(AssertSqlSafe(revoke)).await.unwrap();
     let store = role.store(&schema).await;
     // The functions are not for everybody: only who is granted them has them.

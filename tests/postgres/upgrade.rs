@@ -1,11 +1,12 @@
 //! An old program and a new one side by side on one schema: what the old one does not know stops those of it that need it, visibly, and no others.
 
 use es_runtime::app::DomainOn;
-use es_runtime::event::DecodeError;
+use es_runtime::event::{ClaimKind, ClaimRule, DecodeError};
 use es_runtime::prelude::*;
-use es_runtime::store::{PostgresStore, StoreError};
+use es_runtime::store::{ClaimRegistry as _, EventClaims, EventStore as _, PostgresStore, StoreError};
 use es_runtime::subscription::{StopReason, SubscriptionState};
 use futures_util::TryStreamExt as _;
+use sqlx::AssertSqlSafe;
 
 use super::{schema, until};
 use crate::place::Place as _;
@@ -266,4 +267,31 @@ async fn what_an_old_program_does_not_know_stops_only_those_of_it_that_need_it()
     }
     assert!(new.subscriptions().health().borrow().is_well());
     new.shutdown().await;
+}
+
+/// Programs from before the store knew rules call `es_append`, which is still there for them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_from_before_the_rules_appends_no_event_that_claims() {
+    let schema = schema!();
+    let store = schema.open().await;
+    let rules: &'static [ClaimRule] = &[ClaimRule { set: "email", field: "email", kind: ClaimKind::Claim }];
+    let claims = [EventClaims { aggregate: "account", event: "joined", rules }];
+    assert_eq!(store.register_claims(&claims).await.unwrap(), []);
+    for (kind, number) in [("made", 1), ("joined", 2)] {
+        let mut connection = schema.connect().await;
+        let appended = sqlx::query(AssertSqlSafe(format!(
+            "SELECT es_append(NULL, ARRAY[{number}]::bigint[], '{{\"\"}}', '{{account}}', '{{k{number}}}', ARRAY[{number}]::bigint[], '{{1}}', \
+             ARRAY[gen_random_uuid()], '{{{kind}}}', '{{1}}', ARRAY['{{}}'::bytea], ARRAY['{{}}'::bytea], ARRAY[now()], \
+             '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', \
+             '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}')"
+        )))
+        .execute(&mut connection)
+        .await;
+        match appended {
+            Ok(_) => assert_eq!(kind, "made"),
+            Err(error) => assert!(kind == "joined" && error.to_string().contains("claims other keys"), "{error}"),
+        }
+    }
+    assert_eq!(store.event_count().await.unwrap(), 1);
+    store.close().await;
 }

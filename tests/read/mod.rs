@@ -12,6 +12,7 @@ mod processes;
 mod properties;
 mod queries;
 mod rebuild;
+mod renames;
 mod subscriptions;
 mod sync;
 pub(crate) mod truth;

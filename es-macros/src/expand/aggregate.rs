@@ -207,8 +207,11 @@ fn union(aggregate: &Aggregate, events: &[&Listed]) -> TokenStream {
             fn encode(&self, into: &mut __es::Vec<u8>) -> __es::Result<(), __es::serde_json::Error> {
                 __es::AnyOf::inner(self).1.encode(into)
             }
-            fn claims(&self, claims: &mut __es::Vec<__es::Claim>) {
-                __es::AnyOf::inner(self).1.claims(claims);
+            fn claims(&self, claims: &mut __es::Vec<__es::Claim>) -> __es::Result<(), __es::serde_json::Error> {
+                __es::AnyOf::inner(self).1.claims(claims)
+            }
+            fn claim_rules(&self) -> &'static [__es::ClaimRule] {
+                __es::AnyOf::inner(self).1.claim_rules()
             }
             fn decode(name: &str, version: u32, body: &[u8]) -> __es::Result<Self, __es::DecodeError> {
                 match name {

@@ -3,6 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens as _, quote, quote_spanned};
 use syn::Fields;
+use syn::ext::IdentExt as _;
 
 use crate::check;
 use crate::diagnostics::{Diagnostics, texts};
@@ -130,12 +131,18 @@ fn claims(claims: &[Claim]) -> TokenStream {
     if claims.is_empty() {
         return TokenStream::new();
     }
+    let rules = claims.iter().map(|Claim { field, cfgs, set, release }| {
+        let name = field.unraw().to_string();
+        quote!(#(#cfgs)* __es::claim_rule(#set, #name, #release))
+    });
     let claims = claims.iter().map(
-        |Claim { field, cfgs, set, release }| quote!(#(#cfgs)* __es::claim(claims, #set, &self.#field, #release);),
+        |Claim { field, cfgs, set, release }| quote!(#(#cfgs)* __es::claim(claims, #set, &self.#field, #release)?;),
     );
     quote! {
-        fn claims(&self, claims: &mut __es::Vec<__es::Claim>) {
+        const CLAIMS: &'static [__es::ClaimRule] = &[#(#rules),*];
+        fn claims(&self, claims: &mut __es::Vec<__es::Claim>) -> __es::Result<(), __es::serde_json::Error> {
             #(#claims)*
+            __es::Result::Ok(())
         }
     }
 }

@@ -236,6 +236,13 @@ fn descriptor(
     handlers: &TokenStream,
 ) -> TokenStream {
     let name = projection.name.as_ref().map(syn::LitStr::value).unwrap_or_default();
+    let renamed_from = projection.renamed_from.as_ref().map_or_else(
+        || quote!(__es::Option::None),
+        |old| {
+            let old = old.value();
+            quote!(__es::Option::Some(#old))
+        },
+    );
     let version = Literal::u64_unsuffixed(projection.version);
     let partitions = Literal::u64_unsuffixed(projection.partitions);
     let type_name = types::last_segment(this).map(|segment| segment.ident.unraw().to_string()).unwrap_or_default();
@@ -245,6 +252,7 @@ fn descriptor(
         impl __es::Projection for #this {
             const PROJECTION: &'static __es::ProjectionDescriptor = &__es::ProjectionDescriptor {
                 name: #name,
+                renamed_from: #renamed_from,
                 version: #version,
                 type_name: #type_name,
                 style: __es::ProjectionStyle::#style,

@@ -21,6 +21,7 @@ pub(crate) struct Projection {
     /// The block without our attributes.
     pub(crate) block: ImplBlock,
     pub(crate) name: Option<LitStr>,
+    pub(crate) renamed_from: Option<LitStr>,
     pub(crate) version: u64,
     pub(crate) partitions: u64,
     pub(crate) style: Style,
@@ -133,6 +134,7 @@ impl Projection {
         let mut projection = Self {
             runtime: runtime(options.runtime),
             name: options.name.map(|name| name.0),
+            renamed_from: options.renamed_from.map(|name| name.0),
             version: options.version.map_or(1, |version| version.value),
             partitions: options.partitions.map_or(1, |partitions| partitions.value),
             style,

@@ -97,6 +97,7 @@ pub(crate) struct ReadModelOptions {
 #[derive(Debug, Default, FromMeta)]
 pub(crate) struct ProjectionOptions {
     pub(crate) name: Option<Quoted>,
+    pub(crate) renamed_from: Option<Quoted>,
     pub(crate) version: Option<Whole>,
     pub(crate) partitions: Option<Whole>,
     pub(crate) retry: Option<Whole>,

@@ -11,7 +11,7 @@ use std::fmt::{Debug, Display};
 use std::hash::Hash;
 use std::str::FromStr;
 
-use crate::event::{Claim, DecodeError, DomainEvent, HasShape, StreamId};
+use crate::event::{Claim, ClaimRule, DecodeError, DomainEvent, HasShape, StreamId, claims_of};
 
 pub use events::IntoEvents;
 pub use root::{CannotApply, Existing, New, RecordError, Root, RootArg};
@@ -113,7 +113,13 @@ pub trait AggregateEvent: Clone + Debug + PartialEq + Send + Sync + 'static {
     /// [`DecodeError`] where the name is none of the aggregate's, the version is unknown or the JSON does not fit.
     fn decode(name: &str, version: u32, body: &[u8]) -> Result<Self, DecodeError>;
     /// Adds the unique keys that the event claims or frees.
-    fn claims(&self, claims: &mut Vec<Claim>);
+    ///
+    /// # Errors
+    ///
+    /// Returns the error from `serde_json` if a key cannot be written as JSON.
+    fn claims(&self, claims: &mut Vec<Claim>) -> Result<(), serde_json::Error>;
+    /// Returns the rules by which the event claims or frees keys.
+    fn claim_rules(&self) -> &'static [ClaimRule];
 }
 
 /// One event of an aggregate's list.
@@ -129,13 +135,25 @@ pub struct EventDescriptor {
     pub shape: fn() -> &'static crate::event::Shape,
     /// Whether the event creates the aggregate.
     pub creates: bool,
+    /// The rules by which the event claims or frees keys.
+    pub claims: &'static [ClaimRule],
+    /// Returns the keys that a stored event of a schema version claims or frees by these rules.
+    pub claims_of: fn(u32, &[u8]) -> Result<Vec<Claim>, DecodeError>,
 }
 
 impl EventDescriptor {
     /// Describes event `E` of aggregate `A`.
     #[must_use]
     pub const fn of<A: Apply<E>, E: DomainEvent>(type_name: &'static str) -> Self {
-        Self { name: E::NAME, version: E::VERSION, type_name, shape: <E as HasShape>::shape, creates: A::CREATES }
+        Self {
+            name: E::NAME,
+            version: E::VERSION,
+            type_name,
+            shape: <E as HasShape>::shape,
+            creates: A::CREATES,
+            claims: E::CLAIMS,
+            claims_of: claims_of::<E>,
+        }
     }
 }
 

@@ -304,12 +304,14 @@ where
         for event in &work.recorded {
             let body = encode::event(event, self.engine.limits.payload_bytes)?;
             bytes = replay::grown::<C::Aggregate>(bytes, body.len());
-            event.claims(&mut commit.claims);
+            let claimed = event.claims(&mut commit.claims);
+            claimed.map_err(|error| encode::not_storable(event.name(), &error.to_string()))?;
             commit.events.push(NewEvent {
                 id: EventId::new_v7(),
                 name: event.name().into(),
                 schema_version: event.schema_version(),
                 body,
+                rules: event.claim_rules(),
             });
         }
         let category = self.stream.category();
@@ -403,6 +405,7 @@ where
     fn failed(&self, error: AppendError) -> Failure<C> {
         match error {
             AppendError::Claimed { set, .. } => DispatchError::Claimed { set },
+            AppendError::ClaimsDiffer(differ) => DispatchError::ClaimsDiffer(differ),
             AppendError::ProjectionFailed { projection, cause } => {
                 DispatchError::SyncProjectionFailed { projection, cause }
             }

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tower::{Layer, Service};
 
 use super::cache::AggregateCache;
+use super::claims::{BuildClaims, declared};
 use super::clock::{Clock, SystemClock};
 use super::domain::{CommandOf, Domain, DomainOn};
 use super::engine::{BEGUN, Engine, Limits, next_number};
@@ -23,7 +24,7 @@ use crate::command::Command;
 use crate::error::BoxError;
 use crate::handler::{Dependencies, Dependency, IdSource, RandomIds};
 use crate::projection::Projections;
-use crate::store::{RegisterError, Store, StoreError};
+use crate::store::{ClaimsDiffer, RegisterError, Store, StoreError};
 use crate::subscription::{SubscriptionOptions, Subscriptions};
 use crate::time::whole_micros;
 
@@ -45,6 +46,15 @@ pub enum BuildError {
         aggregate: &'static str,
         /// The path of the field.
         field: String,
+    },
+    /// Events that are stored claim keys in this program, or in the store, that were not built from the log.
+    #[error(
+        "claims have to be built from what is stored, once, by the newest program: `App::builder(store).build_claims()`:{}",
+        .events.iter().map(|event| format!("\n  {event}")).collect::<String>()
+    )]
+    ClaimsNotBuilt {
+        /// How each event differs.
+        events: Vec<ClaimsDiffer>,
     },
     /// A projection cannot run on what is stored.
     #[error(transparent)]
@@ -161,11 +171,47 @@ impl<D: DomainOn<S>, S: Store> AppBuilder<D, S> {
         self
     }
 
+    /// Builds the keys of claims that were added to events with a history, changed or taken away: [`build`](Self::build) fails with
+    /// [`BuildError::ClaimsNotBuilt`] until this was done, once, with the new program. It needs no dependencies.
+    ///
+    /// From its beginning the store refuses these events from programs that claim otherwise. The log is read from the start, in pages; the
+    /// progress is stored with each page, so that it can be run again after it was interrupted. Then the keys of the sets are replaced in
+    /// one transaction. Where nothing has to be built, it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`BuildClaimsError::Duplicates`](crate::store::BuildClaimsError::Duplicates) if streams hold the same key: then the claims
+    /// are not in force, and programs with the old ones go on. Returns
+    /// [`BuildClaimsError::UnknownEvent`](crate::store::BuildClaimsError::UnknownEvent) if an event claims keys of the same set that this
+    /// program does not declare. Returns [`BuildClaimsError::Store`](crate::store::BuildClaimsError::Store) if the store cannot be used, or
+    /// if an event cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// If it is dropped, the pages that were stored are kept, and it can be run again.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use es_runtime::prelude::*;
+    /// # domain! { pub Bank = "bank"; aggregates: []; commands: [] }
+    /// let store = MemoryStore::new();
+    /// App::<Bank, _>::builder(store.clone())
+    ///     .build_claims()
+    ///     .on_progress(|progress| println!("{} of {} events", progress.done, progress.total))
+    ///     .await?;
+    /// let bank = App::<Bank, _>::builder(store).build().await?;
+    /// # bank.shutdown().await; Ok(()) }
+    /// ```
+    pub fn build_claims(self) -> BuildClaims<S> {
+        BuildClaims::new(self.store, D::TABLE, self.limits.page)
+    }
+
     /// Builds the application, and starts the subscriptions of its projections.
     ///
     /// # Errors
     ///
-    /// [`BuildError::MissingDependencies`] with all that are missing; [`BuildError::Projection`] where the store holds a projection otherwise than it is
+    /// [`BuildError::MissingDependencies`] with all that are missing; [`BuildError::ClaimsNotBuilt`] if claims differ from those of the
+    /// store on events that are stored; [`BuildError::Projection`] where the store holds a projection otherwise than it is
     /// declared, with the difference; [`BuildError::Store`] where the store cannot be
     /// used.
     pub async fn build(mut self) -> Result<App<D, S>, BuildError> {
@@ -192,6 +238,10 @@ impl<D: DomainOn<S>, S: Store> AppBuilder<D, S> {
             {
                 self.store.forget_before(before).await?;
             }
+        }
+        let events = self.store.register_claims(&declared(D::TABLE)).await?;
+        if !events.is_empty() {
+            return Err(BuildError::ClaimsNotBuilt { events });
         }
         add_services(&self.layers, &mut routes);
         let dependencies = Arc::new(self.dependencies);

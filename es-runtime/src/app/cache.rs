@@ -93,7 +93,7 @@ impl AggregateCache {
 mod tests {
     use super::*;
     use crate::aggregate::{AggregateEvent, CannotApply, EventDescriptor};
-    use crate::event::{Claim, DecodeError};
+    use crate::event::{Claim, ClaimRule, DecodeError};
 
     struct Thing;
 
@@ -113,7 +113,10 @@ mod tests {
         fn decode(name: &str, _: u32, _: &[u8]) -> Result<Self, DecodeError> {
             Err(DecodeError::UnknownEvent { name: name.to_owned() })
         }
-        fn claims(&self, _: &mut Vec<Claim>) {
+        fn claims(&self, _: &mut Vec<Claim>) -> Result<(), serde_json::Error> {
+            match *self {}
+        }
+        fn claim_rules(&self) -> &'static [ClaimRule] {
             match *self {}
         }
     }

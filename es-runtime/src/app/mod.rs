@@ -5,6 +5,7 @@
 //! | to | use |
 //! |---|---|
 //! | build one | [`App::builder`]: dependencies, layers, clock, [`Limits`] |
+//! | build the keys of new claims | [`AppBuilder::build_claims`] |
 //! | change something | [`App::dispatch`], with [`DispatchOptions`]; the answer is a [`Receipt`] |
 //! | import | [`App::dispatch_all`] |
 //! | serve HTTP, brokers, tools | [`App::dispatch_json`] and [`App::dispatch_json_slice`] |
@@ -20,6 +21,7 @@ mod builder;
 mod cache;
 mod canonical;
 mod caught_up;
+mod claims;
 mod clock;
 pub(crate) mod dispatch;
 pub(crate) mod domain;
@@ -48,6 +50,7 @@ mod waits;
 pub use ask::{Ask, AskJson};
 pub use builder::{AppBuilder, BuildError};
 pub use caught_up::{CaughtUp, NotCaughtUp};
+pub use claims::{BuildClaims, ClaimsProgress};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use dispatch::{Dispatch, Outcome};
 pub use domain::{CommandOf, Domain, DomainOn, DomainTable, Runs};

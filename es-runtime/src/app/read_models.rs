@@ -178,6 +178,7 @@ mod tests {
         style: ProjectionStyle::Folded,
         table: Some(TABLE),
         partitions: 1,
+        renamed_from: None,
         resets: false,
         handlers: &[],
     };

@@ -18,7 +18,7 @@ use crate::encoding;
 pub use crate::encoding::{Fidelity, Form, HasFidelity};
 pub use ids::{CausationId, CommandId, CorrelationId, EventId, GlobalPosition, StreamId, Version};
 pub use metadata::{Metadata, TraceContext};
-pub use recorded::{AnyEvent, Claim, ClaimKind, EventName, Recorded, StreamIdError};
+pub use recorded::{AnyEvent, Claim, ClaimKind, ClaimRule, EventName, Recorded, StreamIdError};
 pub use shape::{FieldShape, HasShape, Shape};
 
 /// A fact that a domain records. Implemented by [`#[domain_event]`](crate::domain_event).
@@ -50,9 +50,17 @@ pub trait DomainEvent:
         Err(DecodeError::UnknownVersion { name: Self::NAME.to_owned(), version, known: Self::VERSION })
     }
 
+    /// The rules by which this event claims or frees keys, in the order in which [`claims`](Self::claims) applies them.
+    const CLAIMS: &'static [ClaimRule] = &[];
+
     /// Adds the unique keys that this event claims or frees.
-    fn claims(&self, claims: &mut Vec<Claim>) {
+    ///
+    /// # Errors
+    ///
+    /// Returns the error from `serde_json` if a key cannot be written as JSON.
+    fn claims(&self, claims: &mut Vec<Claim>) -> Result<(), serde_json::Error> {
         let _ = claims;
+        Ok(())
     }
 }
 
@@ -177,6 +185,18 @@ pub fn decode<E: DomainEvent>(version: u32, body: &[u8]) -> Result<E, DecodeErro
     } else {
         E::upcast(version, body)
     }
+}
+
+/// Returns the keys that a stored event claims or frees by the rules of this program, in their order.
+///
+/// # Errors
+///
+/// Returns [`DecodeError`] if the event cannot be decoded, or if a key cannot be written as JSON.
+pub(crate) fn claims_of<E: DomainEvent>(version: u32, body: &[u8]) -> Result<Vec<Claim>, DecodeError> {
+    let mut claims = Vec::new();
+    let added = decode::<E>(version, body)?.claims(&mut claims);
+    added.map_err(|error| malformed(E::NAME, version, &error))?;
+    Ok(claims)
 }
 
 /// Builds the error of a body that does not fit. Not generic, so that it is compiled once.

@@ -293,3 +293,14 @@ pub enum ClaimKind {
     /// The event frees the key.
     Release,
 }
+
+/// A rule by which an event claims or frees a key: `#[claim("set")]` or `#[release("set")]` on a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClaimRule {
+    /// The set in which the key is unique.
+    pub set: &'static str,
+    /// The field that contains the key.
+    pub field: &'static str,
+    /// Whether the key is claimed or freed.
+    pub kind: ClaimKind,
+}

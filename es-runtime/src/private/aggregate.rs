@@ -6,7 +6,7 @@ use std::fmt::{Debug, Formatter};
 
 use crate::aggregate::{Aggregate, CannotApply, EventOf};
 use crate::encoding;
-use crate::event::{Claim, DomainEvent};
+use crate::event::{Claim, ClaimRule, DomainEvent};
 
 use super::text::{same_text, stop};
 
@@ -82,7 +82,8 @@ pub trait ErasedEvent: Any + Debug {
     fn name(&self) -> &'static str;
     fn schema_version(&self) -> u32;
     fn encode(&self, into: &mut Vec<u8>) -> Result<(), serde_json::Error>;
-    fn claims(&self, claims: &mut Vec<Claim>);
+    fn claims(&self, claims: &mut Vec<Claim>) -> Result<(), serde_json::Error>;
+    fn claim_rules(&self) -> &'static [ClaimRule];
 }
 #[diagnostic::do_not_recommend]
 impl<E: DomainEvent> ErasedEvent for E {
@@ -99,8 +100,11 @@ impl<E: DomainEvent> ErasedEvent for E {
     fn encode(&self, into: &mut Vec<u8>) -> Result<(), serde_json::Error> {
         encoding::write_comparable(self, E::FIDELITY, into)
     }
-    fn claims(&self, claims: &mut Vec<Claim>) {
-        DomainEvent::claims(self, claims);
+    fn claims(&self, claims: &mut Vec<Claim>) -> Result<(), serde_json::Error> {
+        DomainEvent::claims(self, claims)
+    }
+    fn claim_rules(&self) -> &'static [ClaimRule] {
+        E::CLAIMS
     }
 }
 

@@ -6,7 +6,9 @@ use super::probe::EventParts;
 use super::text::stop;
 use crate::aggregate::EventDescriptor;
 use crate::encoding::{self, Fidelity, Form};
-use crate::event::{Claim, ClaimKind, DecodeError, DomainEvent, FieldShape, Shape, UpcastError, UpcastFrom, malformed};
+use crate::event::{
+    Claim, ClaimKind, ClaimRule, DecodeError, DomainEvent, FieldShape, Shape, UpcastError, UpcastFrom, malformed,
+};
 
 /// What an event needs beside its own traits.
 pub trait Stored: Clone + Debug + PartialEq + Send + Sync + 'static {}
@@ -67,7 +69,8 @@ pub fn deserialize_unit<'de, D: serde::Deserializer<'de>, T>(deserializer: D, un
 /// Describes an event of an aggregate.
 #[must_use]
 pub const fn event(parts: EventParts, type_name: &'static str, creates: bool) -> EventDescriptor {
-    EventDescriptor { name: parts.0, version: parts.1, type_name, shape: parts.2, creates }
+    let (name, version, shape, claims, claims_of) = parts;
+    EventDescriptor { name, version, type_name, shape, creates, claims, claims_of }
 }
 
 /// An old version of an event that turns into the next one.
@@ -136,15 +139,36 @@ pub fn unknown_event(name: &str) -> DecodeError {
     DecodeError::UnknownEvent { name: name.to_owned() }
 }
 
-/// Adds a claim on a field's value; `None` and null claim nothing. The key is the value's JSON, text without quotes.
-pub fn claim<T: serde::Serialize>(claims: &mut Vec<Claim>, set: &'static str, value: &T, release: bool) {
+/// Describes a claim or a release of a field's value.
+#[must_use]
+pub const fn claim_rule(set: &'static str, field: &'static str, release: bool) -> ClaimRule {
+    ClaimRule { set, field, kind: claim_kind(release) }
+}
+
+const fn claim_kind(release: bool) -> ClaimKind {
+    if release { ClaimKind::Release } else { ClaimKind::Claim }
+}
+
+/// Adds a claim on a field's value; `None` and null claim nothing. The key is the value's JSON, a string without quotes.
+///
+/// # Errors
+///
+/// Returns the error from `serde_json` if the value cannot be written as JSON.
+pub fn claim<T: serde::Serialize>(
+    claims: &mut Vec<Claim>,
+    set: &'static str,
+    value: &T,
+    release: bool,
+) -> Result<(), serde_json::Error> {
     let key = match serde_json::to_value(value) {
-        Ok(serde_json::Value::Null) | Err(_) => return,
+        Ok(serde_json::Value::Null) => return Ok(()),
         Ok(serde_json::Value::String(text)) => text,
         Ok(other) => other.to_string(),
+        // JSON text holds numbers that a JSON value cannot hold: those of 128 bits.
+        Err(_) => serde_json::to_string(value)?,
     };
-    let kind = if release { ClaimKind::Release } else { ClaimKind::Claim };
-    claims.push(Claim { set: set.into(), key, kind });
+    claims.push(Claim { set: set.into(), key, kind: claim_kind(release) });
+    Ok(())
 }
 
 /// A field of an event must be storable.

@@ -43,7 +43,7 @@ pub use crate::command::{Command, CommandDescriptor, ValidationErrors};
 pub use crate::encoding::{Fidelity, HasFidelity};
 pub use crate::error::AnyDomainError;
 pub use crate::event::{
-    AnyEvent, Claim, DecodeError, DomainEvent, HasShape, Recorded, Shape, UpcastError, UpcastFrom, decode,
+    AnyEvent, Claim, ClaimRule, DecodeError, DomainEvent, HasShape, Recorded, Shape, UpcastError, UpcastFrom, decode,
 };
 pub use crate::handler::{
     Context, Decides, DependencyDescriptor, Handled, HandlerArg, HandlerDescriptor, HandlerShape, Handles, QueryingArg,

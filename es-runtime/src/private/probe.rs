@@ -13,7 +13,9 @@ use crate::app::{CommandOf, Domain, DomainTable};
 use crate::command::Command;
 use crate::encoding::{ExactId, Fidelity, Form, HasFidelity, form};
 use crate::error::AnyDomainError;
-use crate::event::{AnyEvent, DecodeError, DomainEvent, HasShape, Recorded, Shape, decode};
+use crate::event::{
+    AnyEvent, Claim, ClaimRule, DecodeError, DomainEvent, HasShape, Recorded, Shape, claims_of, decode,
+};
 use crate::handler::{DependencyDescriptor, HandlerArg, Handles};
 use crate::read_model::{Column, ColumnCodec, ColumnError, ColumnType, Value};
 use crate::store::Store;
@@ -46,7 +48,7 @@ pub struct Event<E>(std::marker::PhantomData<E>);
 impl<E: DomainEvent> Event<E> {
     pub const NAME: &'static str = E::NAME;
     pub const VERSION: u32 = E::VERSION;
-    pub const PARTS: EventParts = (E::NAME, E::VERSION, E::shape);
+    pub const PARTS: EventParts = (E::NAME, E::VERSION, E::shape, E::CLAIMS, claims_of::<E>);
     pub const fn erase<'a>(variant: &'static str, event: &'a E) -> (&'static str, &'a dyn ErasedEvent) {
         (variant, event)
     }
@@ -184,7 +186,13 @@ impl<T> NoCodec<T> for StoresId<T> {}
 impl<T> NoCodec<T> for StoresOptionalId<T> {}
 
 /// An event's name, version and shape.
-pub type EventParts = (&'static str, u32, fn() -> &'static Shape);
+pub type EventParts = (
+    &'static str,
+    u32,
+    fn() -> &'static Shape,
+    &'static [ClaimRule],
+    fn(u32, &[u8]) -> Result<Vec<Claim>, DecodeError>,
+);
 
 /// The answers where a bound does not hold.
 pub trait Fallback: Sized {
@@ -195,7 +203,7 @@ pub trait Fallback: Sized {
     const ID_IS_EXACT: bool = false;
     const NAME: &'static str = "";
     const VERSION: u32 = u32::MAX;
-    const PARTS: EventParts = ("", 0, broken);
+    const PARTS: EventParts = ("", 0, broken, &[], |_, _| broken());
     const CREATES: bool = true;
     const CHANGES: bool = true;
     const DEPENDENCY: Option<DependencyDescriptor> = None;

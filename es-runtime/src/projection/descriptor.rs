@@ -11,6 +11,8 @@ use crate::read_model::TableDescriptor;
 pub struct ProjectionDescriptor {
     /// The projection's name: that of its subscription.
     pub name: &'static str,
+    /// The name that the projection had before, if it was renamed.
+    pub renamed_from: Option<&'static str>,
     /// The version: a new one is built beside the old one.
     pub version: u32,
     /// The Rust type's name.

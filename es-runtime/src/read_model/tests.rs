@@ -27,6 +27,7 @@ const fn projection(version: u32) -> ProjectionDescriptor {
         style: ProjectionStyle::Folded,
         table: Some(AccountBalance::TABLE),
         partitions: 1,
+        renamed_from: None,
         resets: false,
         handlers: &[],
     }

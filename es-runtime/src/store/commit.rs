@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
 
 use super::{AppendError, InvalidCommit};
-use crate::event::{Claim, EventId, EventName, GlobalPosition, Metadata, StreamId, Version};
+use crate::event::{Claim, ClaimRule, EventId, EventName, GlobalPosition, Metadata, StreamId, Version};
 
 /// An event before it is stored.
 #[derive(Clone, Debug)]
@@ -25,6 +25,9 @@ pub struct NewEvent {
     pub schema_version: u32,
     /// The event's fields: JSON, where an application reads them. A store keeps the bytes as they are, whatever they are.
     pub body: Bytes,
+    /// The rules by which the program that appends the event claims and frees keys with it. The store refuses the event if
+    /// its own rules for the event are others.
+    pub rules: &'static [ClaimRule],
 }
 
 /// Everything that one command changes, all of it or nothing.

@@ -110,6 +110,9 @@ pub enum AppendError {
         /// The key.
         key: String,
     },
+    /// The program claims other keys with an event than the store knows.
+    #[error("{0}; use the newest program, or build the claims")]
+    ClaimsDiffer(Box<super::ClaimsDiffer>),
     /// The idempotency key is in the ledger already.
     #[error("the idempotency key is in the ledger already, by command `{}`", .0.command)]
     KeyRecorded(Box<LedgerRecord>),

@@ -81,6 +81,38 @@ macro_rules! forward_to_store {
             self.$inner.forget_before(time).await
         }
     };
+    (@ $inner:ident register_claims) => {
+        async fn register_claims(
+            &self,
+            declared: &[$crate::store::EventClaims],
+        ) -> Result<Vec<$crate::store::ClaimsDiffer>, $crate::store::StoreError> {
+            self.$inner.register_claims(declared).await
+        }
+    };
+    (@ $inner:ident begin_claims) => {
+        async fn begin_claims(
+            &self,
+            declared: &[$crate::store::EventClaims],
+        ) -> Result<Option<$crate::store::ClaimBuild>, $crate::store::BuildClaimsError> {
+            self.$inner.begin_claims(declared).await
+        }
+    };
+    (@ $inner:ident store_claims) => {
+        async fn store_claims(
+            &self,
+            page: $crate::store::ClaimPage,
+        ) -> Result<$crate::store::ClaimsStep, $crate::store::StoreError> {
+            self.$inner.store_claims(page).await
+        }
+    };
+    (@ $inner:ident finish_claims) => {
+        async fn finish_claims(
+            &self,
+            build: &$crate::store::ClaimBuild,
+        ) -> Result<$crate::store::ClaimsStep, $crate::store::StoreError> {
+            self.$inner.finish_claims(build).await
+        }
+    };
     (@ $inner:ident snapshot) => {
         async fn snapshot(
             &self,

@@ -1,8 +1,9 @@
 //! Stores: where commits become durable, and from where the log is read.
 //!
-//! [`EventStore`], [`Ledger`], [`SnapshotStore`] and [`IdentityMap`] are what a store implements; [`Store`] is all of
+//! [`EventStore`], [`Ledger`], [`ClaimRegistry`], [`SnapshotStore`] and [`IdentityMap`] are what a store implements; [`Store`] is all of
 //! them. `es_runtime::testing::contract` holds the suite that every store passes.
 
+mod claims;
 mod commit;
 mod error;
 #[cfg(any(test, feature = "testing"))]
@@ -25,6 +26,10 @@ use tokio::sync::watch;
 
 use crate::event::{AnyEvent, EventName, GlobalPosition, Recorded, StreamId, Version};
 
+pub use claims::{
+    BuildClaimsError, ClaimBuild, ClaimHolder, ClaimPage, ClaimRegistry, ClaimsDiffer, ClaimsStep, DuplicateClaim,
+    DuplicateClaims, EventClaims,
+};
 pub use commit::{
     CommitTicket, Committed, DecisionChain, LedgerEntry, LedgerRecord, NewCommit, NewEvent, NewSnapshot, TicketSender,
 };
@@ -44,10 +49,10 @@ pub use sqlite::SqliteStore;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a store",
     label = "not a store",
-    note = "use `SqliteStore`, `PostgresStore`, `MemoryStore`, or implement `EventStore`, `Ledger`, `SnapshotStore`, `IdentityMap` and the parts of `ReadSide`"
+    note = "use `SqliteStore`, `PostgresStore`, `MemoryStore`, or implement `EventStore`, `Ledger`, `ClaimRegistry`, `SnapshotStore`, `IdentityMap` and the parts of `ReadSide`"
 )]
-pub trait Store: EventStore + Ledger + SnapshotStore + IdentityMap + ReadSide + Clone {}
-impl<S: EventStore + Ledger + SnapshotStore + IdentityMap + ReadSide + Clone> Store for S {}
+pub trait Store: EventStore + Ledger + ClaimRegistry + SnapshotStore + IdentityMap + ReadSide + Clone {}
+impl<S: EventStore + Ledger + ClaimRegistry + SnapshotStore + IdentityMap + ReadSide + Clone> Store for S {}
 
 /// A connection that projections and queries may take: it names its store. Implemented for the connections of this crate's stores.
 #[diagnostic::on_unimplemented(

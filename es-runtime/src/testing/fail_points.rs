@@ -11,6 +11,8 @@
 //! | `batch.written` | everything of a batch is written, the transaction is open |
 //! | `batch.stored` | the batch is durable, its worker has not been told |
 //! | `switch.written` | a new version is about to become the active one, the transaction is open |
+//! | `claims.stored` | a page of a build of claims is durable, nobody has been told |
+//! | `claims.replaced` | the keys of a build are about to be in force, the transaction is open |
 //! | `lease.taken` | a process has leases it has not begun to use |
 
 use std::sync::OnceLock;

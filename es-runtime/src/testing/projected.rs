@@ -246,7 +246,7 @@ fn commit(event: &Recorded<AnyEvent>) -> NewCommit {
     NewCommit {
         stream,
         expected: Version::new(event.version().get() - 1),
-        events: vec![NewEvent { id: event.id(), name, schema_version: version, body }],
+        events: vec![NewEvent { id: event.id(), name, schema_version: version, body, rules: &[] }],
         metadata: Arc::new(Metadata::default()),
         recorded_at: event.recorded_at(),
         claims: Vec::new(),

@@ -16,7 +16,7 @@ use crate::server::Schema;
 const LINGER: Duration = Duration::from_micros(150);
 
 /// No new streams, claims, entries of the ledger or snapshots.
-const APPEND: &str = "SELECT es_append(NULL, '{}', '{}', '{}', '{}', $1, $2, $3, $4, $5, $6, $7, $8, \
+const APPEND: &str = "SELECT es_append_claiming('{}', '{}', '{}', NULL, '{}', '{}', '{}', '{}', $1, $2, $3, $4, $5, $6, $7, $8, \
     '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')";
 
 /// A row, and who waits for its commit.

@@ -29,6 +29,12 @@ pub(crate) fn options(options: &ProjectionOptions, diagnostics: &mut Diagnostics
     if let Some(name) = &options.name {
         names::stored("projection", &name.0.value(), &name.0, diagnostics);
     }
+    if let Some(old) = &options.renamed_from {
+        names::stored("projection", &old.0.value(), &old.0, diagnostics);
+        if options.name.as_ref().is_some_and(|name| name.0.value() == old.0.value()) {
+            diagnostics.error(&old.0, texts::renamed_from_itself(&old.0.value()));
+        }
+    }
     if let Some(version) = &options.version {
         if version.value == 0 {
             diagnostics.error_at(version.span, &texts::projection_version_zero());

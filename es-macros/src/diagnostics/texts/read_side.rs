@@ -149,6 +149,11 @@ pub(crate) fn projection_version_zero() -> Text {
     Text::new("projection versions start at 1")
 }
 
+pub(crate) fn renamed_from_itself(name: &str) -> Text {
+    Text::new(format!("projection `{name}` is renamed from its own name"))
+        .help("write the name that it had before; or remove `renamed_from`")
+}
+
 pub(crate) fn partitions_out_of_range(value: u64, most: u64) -> Text {
     Text::new(format!("{value} partitions are out of range")).help(format!("use 1 to {most}"))
 }

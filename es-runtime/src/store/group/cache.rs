@@ -19,6 +19,8 @@ pub(in crate::store) struct StreamCache {
     /// processes write the same streams, trying on trust first would mostly be a wasted message.
     careful: u32,
     next_careful: u32,
+    /// Whether the database compares the rules of claims: SQLite does as soon as there are some.
+    compares_rules: bool,
 }
 
 /// How many groups in a row are decided with care at most.
@@ -26,7 +28,21 @@ const CAREFUL_AT_MOST: u32 = 64;
 
 impl StreamCache {
     pub(in crate::store) fn new(streams: usize, sole_owner: bool) -> Self {
-        Self { streams: Cache::new(streams), last_stream: None, sole_owner, careful: 0, next_careful: 1 }
+        Self {
+            streams: Cache::new(streams),
+            last_stream: None,
+            sole_owner,
+            careful: 0,
+            next_careful: 1,
+            compares_rules: false,
+        }
+    }
+
+    /// Says that the database compares the rules of claims in every append.
+    #[cfg(feature = "postgres")]
+    pub(in crate::store) const fn trust_rules(mut self) -> Self {
+        self.compares_rules = true;
+        self
     }
 
     /// Says behind which number new streams are numbered: for a store whose writers take numbers in blocks.
@@ -45,6 +61,7 @@ impl StreamCache {
     /// Remembers what a finished group left behind.
     pub(in crate::store) fn learn(&mut self, state: &State, commits: &[&NewCommit]) {
         self.last_stream = Some(state.last_stream);
+        self.compares_rules |= state.rules.as_ref().is_some_and(|rules| !rules.is_empty());
         for commit in commits {
             if let Some(known) = state.streams.get(&commit.stream) {
                 self.streams.insert(commit.stream.clone(), *known);
@@ -74,6 +91,10 @@ impl StreamCache {
     pub(in crate::store) fn trusted_state(&mut self, commits: &[&NewCommit]) -> Option<State> {
         // What they fold has to be read under the write lock.
         if commits.iter().any(|commit| commit.projections.is_some()) {
+            return None;
+        }
+        let has_rules = |commit: &&NewCommit| commit.events.iter().any(|event| !event.rules.is_empty());
+        if !self.compares_rules && commits.iter().any(has_rules) {
             return None;
         }
         if self.careful > 0 {

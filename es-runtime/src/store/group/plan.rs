@@ -7,7 +7,8 @@
 use rustc_hash::FxHashMap;
 
 use crate::event::{Claim, ClaimKind, StreamId, Version};
-use crate::store::{AppendError, DecisionChain, LedgerRecord, NewCommit};
+use crate::store::claims::rules_text;
+use crate::store::{AppendError, ClaimsDiffer, DecisionChain, LedgerRecord, NewCommit};
 
 /// A stream's number and its version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub(in crate::store) struct State {
     pub(in crate::store) claims: FxHashMap<ClaimKey, i64>,
     /// The ledger's entries.
     pub(in crate::store) ledger: FxHashMap<LedgerKey, Entry>,
+    /// The rules of the events that claim, by aggregate and event; `None` where the database compares them.
+    pub(in crate::store) rules: Option<FxHashMap<(String, String), String>>,
 }
 
 /// An entry of the ledger.
@@ -210,6 +213,9 @@ impl Plan {
         }
         let number = known.map_or(state.last_stream + 1, |known| known.number);
         if !commit.events.is_empty() {
+            if let Some(rules) = &state.rules {
+                check_rules(rules, commit)?;
+            }
             gate.admit(commit, Known { number, version: actual }, self.writes.events.len())?;
             if let Err(error) = self.claim(state, commit, number) {
                 gate.take_back();
@@ -288,6 +294,20 @@ impl Plan {
 /// Names a claim's key.
 pub(in crate::store) fn claim_key(tenant: &str, claim: &Claim) -> ClaimKey {
     ClaimKey { tenant: tenant.to_owned(), set: claim.set.clone().into_owned(), key: claim.key.clone() }
+}
+
+/// Refuses a commit of a program whose rules are not those of the store.
+fn check_rules(rules: &FxHashMap<(String, String), String>, commit: &NewCommit) -> Result<(), AppendError> {
+    for event in commit.events.iter().filter(|event| !rules.is_empty() || !event.rules.is_empty()) {
+        let declared = rules_text(event.rules);
+        let named = (commit.stream.category().to_owned(), event.name.to_string());
+        let stored = rules.get(&named).map_or("", String::as_str);
+        if stored != declared {
+            let ((aggregate, event), stored) = (named, stored.to_owned());
+            return Err(AppendError::ClaimsDiffer(Box::new(ClaimsDiffer { aggregate, event, stored, declared })));
+        }
+    }
+    Ok(())
 }
 
 fn set_owner(state: &mut State, key: ClaimKey, owner: Option<i64>) {

@@ -88,6 +88,7 @@ impl Tables {
             let (stream, expected) = (commit.stream.clone(), commit.expected);
             return Err(AppendError::Conflict { stream, expected, actual });
         }
+        self.check_rules(commit)?;
         for claim in commit.claims.iter().filter(|claim| claim.kind == ClaimKind::Claim) {
             let key = (tenant.to_owned(), claim.set.clone().into_owned(), claim.key.clone());
             if self.claims.get(&key).is_some_and(|owner| *owner != commit.stream) {

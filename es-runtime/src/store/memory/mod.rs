@@ -2,6 +2,7 @@
 
 mod batch;
 mod checkpoints;
+mod claims;
 mod commit;
 mod fold;
 mod identity;
@@ -21,6 +22,7 @@ use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 
+use self::claims::ClaimTables;
 use self::leases::ProcessRow;
 use self::ledger::LedgerRow;
 use self::log::LogRow;
@@ -57,12 +59,15 @@ struct Tables {
     streams: FxHashMap<StreamId, Vec<usize>>,
     ledger: HashMap<(String, String), LedgerRow>,
     claims: HashMap<(String, String, String), StreamId>,
+    claim_tables: ClaimTables,
     snapshots: HashMap<StreamId, SnapshotRow>,
     identities: HashMap<ExternalId, String>,
     /// Rows of read models, by the table's stored name.
     rows: FxHashMap<String, StoredTable>,
     /// By name and version.
     projections: BTreeMap<String, BTreeMap<u32, VersionRow>>,
+    /// Names that projections had, and those that they have instead.
+    renamed: HashMap<String, String>,
     processes: BTreeMap<ProcessId, ProcessRow>,
     closed: bool,
 }

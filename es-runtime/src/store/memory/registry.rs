@@ -109,13 +109,11 @@ impl Tables {
         if projection.style == ProjectionStyle::Connected {
             return Err(RegisterError::NoConnections { projection: name.to_owned() });
         }
+        self.rename(projection)?;
         if let Some(known) = self.version_row(name, version) {
             return known.check(projection);
         }
-        let active = self.active(name);
-        if let Some(active) = active.filter(|active| *active > version) {
-            return Err(RegisterError::Dropped { projection: name.to_owned(), version, active });
-        }
+        self.check_newer(name, projection)?;
         if let Some(table) = table_of(projection) {
             let stored = table.stored_name();
             if self.rows.contains_key(&stored) {
@@ -129,6 +127,44 @@ impl Tables {
             // Without a history there is nothing to build.
             self.switch(name, version);
         }
+        Ok(())
+    }
+
+    /// Refuses a version that is older than the one that serves under a name.
+    fn check_newer(&self, name: &str, projection: &'static ProjectionDescriptor) -> Result<(), RegisterError> {
+        let version = projection.version;
+        match self.active(name).filter(|active| *active > version) {
+            Some(active) => Err(RegisterError::Dropped { projection: projection.name.to_owned(), version, active }),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives everything that is registered under the projection's old name its new one. Who runs it now is fenced off.
+    fn rename(&mut self, projection: &'static ProjectionDescriptor) -> Result<(), RegisterError> {
+        let (name, named) = (projection.name, projection.name.to_owned());
+        let is_known = self.projections.contains_key(name);
+        let Some(old) = projection.renamed_from.filter(|old| self.projections.contains_key(*old)) else {
+            return match self.renamed.get(name).filter(|_| !is_known).cloned() {
+                Some(renamed_to) => Err(RegisterError::Renamed { projection: named, renamed_to }),
+                None => Ok(()),
+            };
+        };
+        if is_known {
+            return Err(RegisterError::BothNames { projection: named, renamed_from: old });
+        }
+        // Nothing changes before everything is known to fit.
+        match self.version_row(old, projection.version) {
+            Some(row) => row.check(projection)?,
+            None => self.check_newer(old, projection)?,
+        }
+        let Some(mut versions) = self.projections.remove(old) else { return Ok(()) };
+        for partition in versions.values_mut().flat_map(|row| &mut row.partitions) {
+            partition.owner = None;
+            partition.epoch += 1;
+        }
+        self.projections.insert(named.clone(), versions);
+        self.renamed.remove(name);
+        self.renamed.insert(old.to_owned(), named);
         Ok(())
     }
 

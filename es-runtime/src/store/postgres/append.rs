@@ -1,22 +1,25 @@
 //! The call that writes a group, and what is bound to it.
 //!
-//! A group is one call of the function `es_append` with an array for each column, so it costs one round trip whatever is in it; outside of a
+//! A group is one call of the function `es_append_claiming` with an array for each column, so it costs one round trip whatever is in it; outside of a
 //! transaction the call is one by itself.
 
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
+use rustc_hash::FxHashMap;
 use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::{Arguments as _, Row as _};
 use uuid::Uuid;
 
 use super::text::escaped;
+use crate::event::ClaimRule;
 use crate::store::NewCommit;
+use crate::store::claims::rules_text;
 use crate::store::group::plan::{ClaimKey, Plan, State};
 use crate::time::whole_micros;
 
-const APPEND: &str = "SELECT es_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, \
-    $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)";
+const APPEND: &str = "SELECT es_append_claiming($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, \
+    $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38)";
 
 type Texts<'a> = Vec<Cow<'a, str>>;
 
@@ -39,6 +42,7 @@ fn arguments(
     positions: Option<&[i64]>,
 ) -> Result<PgArguments, sqlx::error::BoxDynError> {
     let mut arguments = PgArguments::default();
+    rules(&mut arguments, plan, commits)?;
     arguments.add(positions)?;
     streams(&mut arguments, plan)?;
     events(&mut arguments, plan, commits)?;
@@ -82,6 +86,25 @@ fn events(arguments: &mut PgArguments, plan: &Plan, commits: &[&NewCommit]) -> A
     arguments.add(rows.iter().map(|row| &*event(row).body).collect::<Vec<&[u8]>>())?;
     arguments.add(rows.iter().map(|row| &*metas[row.commit]).collect::<Vec<&[u8]>>())?;
     arguments.add(rows.iter().map(|row| whole_micros(commits[row.commit].recorded_at)).collect::<Vec<DateTime<Utc>>>())
+}
+
+/// The events of the group, each once, with the rules by which this program claims keys with them.
+fn rules(arguments: &mut PgArguments, plan: &Plan, commits: &[&NewCommit]) -> Added {
+    let mut events: FxHashMap<(&str, &str), &[ClaimRule]> = FxHashMap::default();
+    // The same event with other rules: of a program that is put together of two.
+    let mut others = Vec::new();
+    for row in &plan.writes.events {
+        let commit = commits[row.commit];
+        let event = &commit.events[row.event];
+        let named = (commit.stream.category(), &*event.name);
+        if *events.entry(named).or_insert(event.rules) != event.rules {
+            others.push((named, event.rules));
+        }
+    }
+    let events: Vec<_> = events.into_iter().chain(others).collect();
+    arguments.add(events.iter().map(|((category, _), _)| escaped(category)).collect::<Texts<'_>>())?;
+    arguments.add(events.iter().map(|((_, name), _)| escaped(name)).collect::<Texts<'_>>())?;
+    arguments.add(events.iter().map(|(_, rules)| rules_text(rules)).collect::<Vec<String>>())
 }
 
 fn claims<'a>(arguments: &mut PgArguments, rows: impl Iterator<Item = (&'a ClaimKey, i64)>) -> Added {

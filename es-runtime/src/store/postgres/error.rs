@@ -6,7 +6,11 @@ use std::time::Duration;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use super::open::LOCK_TIMEOUT;
-use crate::store::StoreError;
+use super::text::unescaped;
+use crate::store::{ClaimsDiffer, StoreError};
+
+/// The code of our own that `es_check_claims` fails with.
+const CLAIMS_DIFFER: &str = "ES001";
 
 /// The kinds of failure that the store tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub(super) enum Fault {
     Gone,
     /// The role may not do it.
     Forbidden,
+    /// The program claims other keys with an event than the store knows.
+    ClaimsDiffer,
     /// The database refused for another reason.
     Other,
     /// The connection is gone; what ran on it may have gone through.
@@ -69,6 +75,7 @@ pub(super) fn fault(error: &sqlx::Error) -> Fault {
     }
     let code = database.code().unwrap_or_default();
     match &*code {
+        CLAIMS_DIFFER => Fault::ClaimsDiffer,
         "40001" | "40P01" => Fault::Busy,
         "55P03" => Fault::Locked,
         "57014" => Fault::Slow,
@@ -86,6 +93,18 @@ pub(super) fn fault(error: &sqlx::Error) -> Fault {
             _ => Fault::Other,
         },
     }
+}
+
+/// Reads from an error of `es_check_claims` which event it is about.
+pub(super) fn claims_differ(error: &sqlx::Error) -> Option<ClaimsDiffer> {
+    let error = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
+    let text = |text: Option<&str>| unescaped(text.unwrap_or_default().to_owned());
+    Some(ClaimsDiffer {
+        aggregate: text(error.table()),
+        event: text(error.column()),
+        stored: text(error.detail()),
+        declared: text(error.hint()),
+    })
 }
 
 /// Why something could not be done on a connection.
@@ -143,6 +162,7 @@ pub(super) fn store_error(error: sqlx::Error, doing: &str) -> StoreError {
         | Fault::ReadOnly
         | Fault::Unfit
         | Fault::Forbidden
+        | Fault::ClaimsDiffer
         | Fault::Other
         | Fault::Lost => StoreError::Unavailable { reason: format!("{doing}: {error}"), source: Some(Arc::new(error)) },
     }

@@ -14,6 +14,7 @@
 //! | `horizon`, `notify` | up to where the log is final; waking readers of other processes |
 //! | `read` | the log |
 //! | `ledger`, `identity`, `snapshot` | the smaller tables |
+//! | `claims` | rules of claims, and keys that are built from the log |
 //! | `rows`, `select`, `value`, `table`, `statement` | read models: their tables, rows in and out |
 //! | `registry`, `checkpoints`, `letters`, `leases` | projections and those who follow the log |
 //! | `sync`, `pending`, `sync_connected` | projections in the commits' own transaction |
@@ -24,6 +25,7 @@ mod again;
 mod append;
 mod batch;
 mod checkpoints;
+mod claims;
 mod connected;
 mod error;
 mod fold;

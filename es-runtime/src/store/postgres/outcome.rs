@@ -10,7 +10,7 @@ use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 use tokio::time::Instant;
 
-use super::error::{DbError, Fault, fault, store_error};
+use super::error::{DbError, Fault, claims_differ, fault, store_error};
 use super::group::Attempt;
 use super::text::escaped;
 use super::writer::Writer;
@@ -109,7 +109,10 @@ impl Writer {
         if kind.is_contention() {
             return Ok(Wrote::Nothing(store_error(error, "writing a commit")));
         }
-        let separable = matches!(kind, Fault::Unfit | Fault::Other);
+        if let (Fault::ClaimsDiffer, [_]) = (kind, commits) {
+            return Err(refused_rules(&error));
+        }
+        let separable = matches!(kind, Fault::Unfit | Fault::ClaimsDiffer | Fault::Other);
         let error = store_error(error, "writing a commit");
         Err(if separable { Failed::Separable(error) } else { Failed::store(error) })
     }
@@ -160,6 +163,13 @@ impl Writer {
         }
         Ok(found)
     }
+}
+
+/// Refuses the one commit of a group whose program has other rules than the store.
+pub(super) fn refused_rules(error: &sqlx::Error) -> Failed {
+    Failed::Together(
+        claims_differ(error).map_or(AppendError::ChainBroken, |differ| AppendError::ClaimsDiffer(Box::new(differ))),
+    )
 }
 
 /// Waits until the replicas that commits wait for have what this session sees. The wait of a session ends with it: its commit shows before they

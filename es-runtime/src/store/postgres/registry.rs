@@ -32,10 +32,12 @@ impl ProjectionRegistry for PostgresStore {
         fits(projection)?;
         // A look without the lock first: nearly always everything is there.
         let known = reading!(self, "reading projections", connection => known(connection, projection.name).await)?;
-        if let Some(known) = known.iter().find(|known| known.version == projection.version) {
+        let same = known.iter().find(|known| known.version == projection.version);
+        if let Some(known) = same.filter(|_| projection.renamed_from.is_none()) {
             return known.compare(projection);
         }
-        let opening = self.building(projection.name);
+        let names: Vec<_> = std::iter::once(projection.name).chain(projection.renamed_from).collect();
+        let opening = self.building(&names);
         self.work_with(reset.is_some(), "registering a projection", opening, move |connection| {
             Box::pin(async move { register(connection, projection, reset).await })
         })
@@ -52,7 +54,7 @@ impl ProjectionRegistry for PostgresStore {
         projection: &'static ProjectionDescriptor,
         connected: Option<Arc<dyn ConnectedProjector>>,
     ) -> Result<(), StoreError> {
-        let opening = self.building(projection.name);
+        let opening = self.building(&[projection.name]);
         self.work_with(connected.is_some(), "resetting a projection", opening, move |connection| {
             Box::pin(async move { reset(connection, projection, connected).await })
         })
@@ -60,7 +62,7 @@ impl ProjectionRegistry for PostgresStore {
     }
 
     async fn drop_retired(&self, name: &str) -> Result<u64, StoreError> {
-        let (name, opening) = (name.to_owned(), self.building(name));
+        let (name, opening) = (name.to_owned(), self.building(&[name]));
         self.work("dropping old versions", opening, move |connection| {
             Box::pin(async move { drop_retired(connection, &name).await })
         })
@@ -70,8 +72,10 @@ impl ProjectionRegistry for PostgresStore {
 
 impl PostgresStore {
     /// Gives the text that begins a transaction that makes, empties or drops tables of a projection.
-    fn building(&self, name: &str) -> String {
-        let opening = self.opening(&[locks::REGISTRY, projection_lock(name)]);
+    fn building(&self, names: &[&str]) -> String {
+        let mut projections: Vec<_> = names.iter().map(|name| projection_lock(name)).collect();
+        projections.sort_unstable();
+        let opening = self.opening(&[&[locks::REGISTRY], &*projections].concat());
         format!("{opening}; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = {}", READERS.as_millis())
     }
 }
@@ -137,9 +141,15 @@ async fn register(
     projection: &'static ProjectionDescriptor,
     reset: Option<Arc<dyn ConnectedProjector>>,
 ) -> Result<End<Registered>, DbError> {
+    let renamed = match rename(connection, projection).await? {
+        Ok(renamed) => renamed,
+        Err(refused) => return Ok(End::RollBack(Err(refused))),
+    };
     let known = known(connection, projection.name).await?;
-    if let Some(decided) = known::decided(&known, projection) {
-        return Ok(End::RollBack(decided));
+    match known::decided(&known, projection) {
+        Some(Ok(())) if renamed => return Ok(End::Commit(Ok(()))),
+        Some(decided) => return Ok(End::RollBack(decided)),
+        None => {}
     }
     if let Some(foreign) = foreign(connection, projection, &known).await? {
         let refused = RegisterError::TableExists { projection: projection.name.to_owned(), table: foreign };
@@ -158,6 +168,37 @@ async fn register(
         activate(connection, projection.name, projection.version).await?;
     }
     Ok(End::Commit(Ok(())))
+}
+
+/// Gives everything that is registered under the projection's old name its new one, behind the locks of both names: commits that fold under the old
+/// one have ended. Who runs it now is fenced off.
+async fn rename(
+    connection: &mut PgConnection,
+    projection: &'static ProjectionDescriptor,
+) -> Result<Result<bool, RegisterError>, DbError> {
+    let is_known = !known(connection, projection.name).await?.is_empty();
+    let old = projection.renamed_from.unwrap_or_default();
+    let is_old_known = projection.renamed_from.is_some() && !known(connection, old).await?.is_empty();
+    let renamed_to: Option<String> = sqlx::query_scalar("SELECT renamed_to FROM renamed_projections WHERE name = $1")
+        .bind(escaped(projection.name))
+        .fetch_optional(&mut *connection)
+        .await?;
+    let renaming = known::renaming(projection, is_known, is_old_known, renamed_to.map(unescaped));
+    if renaming.as_ref().is_ok_and(|renamed| *renamed) {
+        for sql in [
+            // Checkpoints first: a worker that holds its own is waited for, and finds it gone.
+            "UPDATE subscriptions SET owner = NULL, epoch = epoch + 1, name = $1 WHERE name = $2",
+            "UPDATE projections SET name = $1 WHERE name = $2",
+            "UPDATE dead_letters SET name = $1 WHERE name = $2",
+            "UPDATE watermarks SET name = $1 WHERE name = $2",
+            // It may have had this name before.
+            "DELETE FROM renamed_projections WHERE name = $1 OR name = $2",
+            "INSERT INTO renamed_projections (renamed_to, name) VALUES ($1, $2)",
+        ] {
+            sqlx::query(sql).bind(escaped(projection.name)).bind(escaped(old)).execute(&mut *connection).await?;
+        }
+    }
+    Ok(renaming)
 }
 
 /// Finds something in the schema that has a name the projection needs.

@@ -84,7 +84,7 @@ async fn may_come(connection: &mut PgConnection, batch: &Batch) -> Result<bool, 
 }
 
 /// Holds every append off until the transaction's end. Whoever waits for this lock holds those up who come behind him, so first it is only tried.
-async fn hold_appends(connection: &mut PgConnection, class: i32) -> Result<(), sqlx::Error> {
+pub(super) async fn hold_appends(connection: &mut PgConnection, class: i32) -> Result<(), sqlx::Error> {
     for _ in 0..LOOKS {
         let held: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1, $2)")
             .bind(class)
@@ -99,6 +99,6 @@ async fn hold_appends(connection: &mut PgConnection, class: i32) -> Result<(), s
     lock(connection, class, locks::APPEND).await
 }
 
-async fn lock(connection: &mut PgConnection, class: i32, key: i32) -> Result<(), sqlx::Error> {
+pub(super) async fn lock(connection: &mut PgConnection, class: i32, key: i32) -> Result<(), sqlx::Error> {
     sqlx::query("SELECT pg_advisory_xact_lock($1, $2)").bind(class).bind(key).execute(connection).await.map(drop)
 }

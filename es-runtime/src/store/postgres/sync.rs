@@ -7,11 +7,12 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
 use super::append::append;
-use super::error::DbError;
+use super::error::{DbError, Fault, fault};
 use super::group::Attempt;
 use super::letters::parked_of;
 use super::lookup::look_up;
 use super::open::locks;
+use super::outcome::refused_rules;
 use super::pending;
 use super::pool::lock_sql;
 use super::registry::projection_lock;
@@ -60,7 +61,7 @@ impl Writer {
             Synced::Before(Ok(Decided { plan, state, .. })) => {
                 Ok(Attempt::Done(self.finished(plan, &state, commits, Vec::new())))
             }
-            Synced::Before(Err(error)) => self.unwritten(error),
+            Synced::Before(Err(error)) => self.unwritten(error, commits),
             Synced::Committed(Decided { plan, state, .. }, positions, committed) => {
                 self.committed(plan, &state, commits, positions, committed).await
             }
@@ -89,8 +90,11 @@ impl Writer {
     }
 
     /// The transaction did not come as far as its commit, so nothing of it is stored.
-    pub(super) fn unwritten(&mut self, error: DbError) -> Result<Attempt, Failed> {
+    pub(super) fn unwritten(&mut self, error: DbError, commits: &[&NewCommit]) -> Result<Attempt, Failed> {
         match error {
+            DbError::Database(error) if commits.len() == 1 && fault(&error) == Fault::ClaimsDiffer => {
+                Err(refused_rules(&error))
+            }
             DbError::Store(error) => Err(Failed::Separable(error)),
             DbError::Database(error) => self.read_failed(error, "writing a commit"),
         }

@@ -67,7 +67,7 @@ impl Writer {
                 self.end_session().await;
                 Err(Failed::Together(error))
             }
-            Err(Ended::Failed(error)) => self.unwritten(error),
+            Err(Ended::Failed(error)) => self.unwritten(error, &[commit]),
         }
     }
 

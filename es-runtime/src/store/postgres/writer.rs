@@ -93,7 +93,7 @@ impl Writer {
             place,
             lock_class,
             line: Some(line),
-            cache: StreamCache::new(options.cached_streams, false),
+            cache: StreamCache::new(options.cached_streams, false).trust_rules(),
             numbers: Numbers::default(),
             head,
             stored,

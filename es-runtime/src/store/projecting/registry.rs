@@ -98,12 +98,32 @@ pub enum RegisterError {
         declared: u32,
     },
     /// Another table of the database has the name that the projection's is to have.
-    #[error("there is a table `{table}` that is none of projection `{projection}`")]
+    #[error(
+        "there is a table `{table}` that is none of projection `{projection}`; if the projection was renamed, write `renamed_from = \"…\"` with its old name"
+    )]
     TableExists {
         /// The projection.
         projection: String,
         /// The table.
         table: String,
+    },
+    /// The projection was renamed by a newer program: the program is too old.
+    #[error("projection `{projection}` is called `{renamed_to}` now; use the newest program")]
+    Renamed {
+        /// The projection, as this program calls it.
+        projection: String,
+        /// The name that it has now.
+        renamed_to: String,
+    },
+    /// The projection and the one that it is renamed from are both registered.
+    #[error(
+        "projection `{projection}` is renamed from `{renamed_from}`, and both are there; give it another name, or remove `renamed_from`"
+    )]
+    BothNames {
+        /// The projection.
+        projection: String,
+        /// The name that it is renamed from.
+        renamed_from: &'static str,
     },
     /// A name is longer than the database keeps names.
     #[error("projection `{projection}` needs a table or column `{name}`; the store takes names of {longest} bytes")]

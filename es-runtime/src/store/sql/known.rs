@@ -66,6 +66,25 @@ pub(in crate::store) fn active(known: &[Known]) -> Option<&Known> {
     known.iter().find(|known| known.state == VersionState::Active)
 }
 
+/// Decides whether a projection takes over what another name has, from what is registered under both names and from the name that stands for its
+/// own by now.
+pub(in crate::store) fn renaming(
+    projection: &'static ProjectionDescriptor,
+    is_known: bool,
+    is_old_known: bool,
+    renamed_to: Option<String>,
+) -> Result<bool, RegisterError> {
+    let named = || projection.name.to_owned();
+    match projection.renamed_from.filter(|_| is_old_known) {
+        Some(renamed_from) if is_known => Err(RegisterError::BothNames { projection: named(), renamed_from }),
+        Some(_) => Ok(true),
+        None => match renamed_to.filter(|_| !is_known) {
+            Some(renamed_to) => Err(RegisterError::Renamed { projection: named(), renamed_to }),
+            None => Ok(false),
+        },
+    }
+}
+
 /// Decides what can be decided without making anything: `None` for a version that is to be made.
 pub(in crate::store) fn decided(known: &[Known], projection: &'static ProjectionDescriptor) -> Option<Registered> {
     if let Some(known) = known.iter().find(|known| known.version == projection.version) {

@@ -16,6 +16,7 @@ use sqlx::{Arguments as _, AssertSqlSafe, SqlSafeStr as _, SqlStr};
 use super::script::Script;
 use crate::event::Metadata;
 use crate::store::NewCommit;
+use crate::store::claims::rules_text;
 use crate::store::group::plan::{ClaimKey, Plan, State};
 
 /// Arguments: index `[number, tenant, category, key]`.
@@ -23,10 +24,10 @@ const STREAMS: &str = "INSERT INTO streams (stream_no, tenant, category, key) \
     SELECT e.value->>0, e.value->>1, e.value->>2, e.value->>3 FROM json_each(?) AS e;\n";
 
 /// Arguments: ids (16 bytes each), bodies, metas, index `[stream, version, kind, schema version, body from, body length,
-/// meta from, meta length, at]`. `e.key` is the row's place in the index.
-const EVENTS: &str = "INSERT INTO event_log (event_id, body, meta, stream_no, version, kind, schema_version, at) \
+/// meta from, meta length, at, claim rules (left out where there are none)]`. `e.key` is the row's place in the index.
+const EVENTS: &str = "INSERT INTO event_log (event_id, body, meta, stream_no, version, kind, schema_version, at, claims) \
     SELECT substr(?, e.key * 16 + 1, 16), substr(?, e.value->>4, e.value->>5), substr(?, e.value->>6, e.value->>7), \
-    e.value->>0, e.value->>1, e.value->>2, e.value->>3, e.value->>8 FROM json_each(?) AS e;\n";
+    e.value->>0, e.value->>1, e.value->>2, e.value->>3, e.value->>8, e.value->>9 FROM json_each(?) AS e;\n";
 
 /// Arguments: index `[tenant, set, key, stream]`. Only the holder's row goes.
 const CLAIMS_FREED: &str = "DELETE FROM claims WHERE (tenant, set_name, key, stream_no) IN \
@@ -221,6 +222,10 @@ fn events(arguments: &mut SqliteArguments, plan: &Plan, commits: &[&NewCommit]) 
         quote(text, &event.name);
         let at = commit.recorded_at.timestamp_micros();
         let _ = write!(text, ",{},{body},{body_length},{meta},{meta_length},{at}", event.schema_version);
+        if !event.rules.is_empty() {
+            text.push(',');
+            quote(text, &rules_text(event.rules));
+        }
     });
     add(arguments, ids);
     add(arguments, bodies.0);

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
+use rustc_hash::FxHashMap;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{Arguments as _, AssertSqlSafe, Either, Executor as _, Row as _, SqlSafeStr as _};
 
@@ -25,6 +26,10 @@ const STREAMS: &str = "SELECT json_group_array(json_array(e.key, s.stream_no, \
     ON s.tenant = e.value->>0 AND s.category = e.value->>1 AND s.key = e.value->>2;\n";
 
 const LAST_STREAM: &str = "SELECT coalesce(max(stream_no), 0) FROM streams;\n";
+
+/// Gives the rules of all events that claim, in one row; no row where there are none.
+const RULES: &str = "SELECT json_group_array(json_array(category, kind, rules)) FROM claim_rules WHERE rules <> '' \
+    HAVING count(*) > 0;\n";
 
 /// Arguments: index `[tenant, set, key]`. Gives the row's place in the index and the stream that holds the key.
 const CLAIMS: &str = "SELECT e.key, c.stream_no FROM json_each(?) AS e CROSS JOIN claims AS c \
@@ -50,6 +55,7 @@ pub(super) async fn look_up(
     let mut arguments = SqliteArguments::default();
     let mut add = |json: String| arguments.add(json).map_err(sqlx::Error::Encode);
     sql.push_str(LAST_STREAM);
+    sql.push_str(RULES);
     sql.push_str(STREAMS);
     add(json_rows(&streams, |text, stream| texts(text, &[stream.tenant(), stream.category(), stream.key()])))?;
     if !claims.is_empty() {
@@ -66,12 +72,12 @@ pub(super) async fn look_up(
         add(json_rows(&keys, |text, (tenant, key)| texts(text, &[tenant, key])))?;
     }
 
-    let mut state = State::default();
+    let mut state = State { rules: Some(FxHashMap::default()), ..State::default() };
     let order: &[Part] = match (claims.is_empty(), keys.is_empty()) {
-        (true, true) => &[Part::Last, Part::Streams],
-        (false, true) => &[Part::Last, Part::Streams, Part::Claims],
-        (true, false) => &[Part::Last, Part::Streams, Part::Ledger],
-        (false, false) => &[Part::Last, Part::Streams, Part::Claims, Part::Ledger],
+        (true, true) => &[Part::Last, Part::Rules, Part::Streams],
+        (false, true) => &[Part::Last, Part::Rules, Part::Streams, Part::Claims],
+        (true, false) => &[Part::Last, Part::Rules, Part::Streams, Part::Ledger],
+        (false, false) => &[Part::Last, Part::Rules, Part::Streams, Part::Claims, Part::Ledger],
     };
     if let Some(more) = &more {
         let mut script = Script::resume(&sql, arguments, 0);
@@ -86,6 +92,12 @@ pub(super) async fn look_up(
             Either::Left(_) => done += 1,
             Either::Right(row) => match order.get(done - usize::from(begin)) {
                 Some(Part::Last) => state.last_stream = row.try_get(0)?,
+                Some(Part::Rules) => {
+                    let found: Vec<(String, String, String)> =
+                        serde_json::from_str(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+                    let of_events = found.into_iter().map(|(aggregate, event, rules)| ((aggregate, event), rules));
+                    state.rules = Some(of_events.collect());
+                }
                 Some(Part::Streams) => {
                     let found: Vec<(usize, i64, u64)> =
                         serde_json::from_str(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
@@ -114,6 +126,7 @@ pub(super) async fn look_up(
 #[derive(Clone, Copy)]
 enum Part {
     Last,
+    Rules,
     Streams,
     Claims,
     Ledger,

@@ -12,6 +12,7 @@
 //! | `append` | the statements of a group |
 //! | `readers`, `lend`, `read`, `pages`, `page` | connections for reading; the log, many events in one row |
 //! | `ledger`, `identity`, `snapshot` | the smaller tables |
+//! | `claims` | rules of claims, and keys that are built from the log |
 //! | `rows`, `select`, `value`, `table`, `decimal` | read models: their tables, rows in and out |
 //! | `registry`, `checkpoints`, `letters`, `leases` | projections and those who follow the log |
 //! | `sync`, `pending`, `sync_connected` | projections in the commits' own transaction |
@@ -21,6 +22,7 @@
 mod append;
 mod batch;
 mod checkpoints;
+mod claims;
 mod connected;
 mod decimal;
 mod error;

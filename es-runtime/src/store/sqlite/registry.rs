@@ -28,7 +28,8 @@ impl ProjectionRegistry for SqliteStore {
         let mut reader = self.reader().await?;
         let known = known(reader.connection()?, projection.name).await;
         let known = self.answer(reader, known, "reading projections")?;
-        if let Some(known) = known.iter().find(|known| known.version == projection.version) {
+        let same = known.iter().find(|known| known.version == projection.version);
+        if let Some(known) = same.filter(|_| projection.renamed_from.is_none()) {
             return known.compare(projection);
         }
         self.work("registering a projection", move |connection| {
@@ -104,9 +105,15 @@ async fn register(
     projection: &'static ProjectionDescriptor,
     reset: Option<Arc<dyn ConnectedProjector>>,
 ) -> Result<End<Registered>, DbError> {
+    let renamed = match rename(connection, projection).await? {
+        Ok(renamed) => renamed,
+        Err(refused) => return Ok(End::RollBack(Err(refused))),
+    };
     let known = known(connection, projection.name).await?;
-    if let Some(decided) = known::decided(&known, projection) {
-        return Ok(End::RollBack(decided));
+    match known::decided(&known, projection) {
+        Some(Ok(())) if renamed => return Ok(End::Commit(Ok(()))),
+        Some(decided) => return Ok(End::RollBack(decided)),
+        None => {}
     }
     if let Some(foreign) = foreign(connection, projection, &known).await? {
         let refused = RegisterError::TableExists { projection: projection.name.to_owned(), table: foreign };
@@ -124,6 +131,37 @@ async fn register(
         activate(connection, projection.name, projection.version).await?;
     }
     Ok(End::Commit(Ok(())))
+}
+
+/// Gives everything that is registered under the projection's old name its new one. Who runs it now is fenced off.
+async fn rename(
+    connection: &mut SqliteConnection,
+    projection: &'static ProjectionDescriptor,
+) -> Result<Result<bool, RegisterError>, DbError> {
+    let is_known = !known(connection, projection.name).await?.is_empty();
+    let old = projection.renamed_from.unwrap_or_default();
+    let is_old_known = projection.renamed_from.is_some() && !known(connection, old).await?.is_empty();
+    let renamed_to = sqlx::query_scalar("SELECT renamed_to FROM renamed_projections WHERE name = ?")
+        .bind(projection.name)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let renaming = known::renaming(projection, is_known, is_old_known, renamed_to);
+    if renaming.as_ref().is_ok_and(|renamed| *renamed) {
+        let mut script = Script::default();
+        script.add("UPDATE subscriptions SET owner = NULL, epoch = epoch + 1 WHERE name = ?");
+        script.bind(old);
+        for table in ["projections", "subscriptions", "dead_letters", "watermarks"] {
+            script.add(&format!("UPDATE {table} SET name = ? WHERE name = ?"));
+            script.bind(projection.name).bind(old);
+        }
+        // It may have had this name before.
+        script.add("DELETE FROM renamed_projections WHERE name = ?");
+        script.bind(projection.name);
+        script.add("INSERT INTO renamed_projections (name, renamed_to) VALUES (?, ?)");
+        script.bind(old).bind(projection.name);
+        script.run(connection).await?;
+    }
+    Ok(renaming)
 }
 
 /// Finds something in the database that has a name the projection needs.

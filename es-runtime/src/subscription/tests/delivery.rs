@@ -141,6 +141,7 @@ const TELLS: ProjectionDescriptor = ProjectionDescriptor {
     style: ProjectionStyle::External,
     table: None,
     partitions: 1,
+    renamed_from: None,
     resets: false,
     handlers: &[handler("tell", "paid", PLAIN)],
 };

@@ -129,6 +129,7 @@ pub const BALANCES: ProjectionDescriptor = ProjectionDescriptor {
     style: ProjectionStyle::Folded,
     table: Some(&TABLE),
     partitions: 1,
+    renamed_from: None,
     resets: false,
     handlers: &[handler("paid", "paid", PLAIN), handler("moved", "moved", PLAIN)],
 };
@@ -168,6 +169,7 @@ pub async fn append(store: &MemoryStore, key: &str, event: &'static str, bodies:
         name: EventName::Static(event),
         schema_version: 1,
         body: (*body).to_owned().into(),
+        rules: &[],
     };
     let commit = NewCommit {
         stream,

@@ -8,8 +8,9 @@ use tokio::sync::watch;
 use crate::event::{AnyEvent, GlobalPosition, Recorded, StreamId, Version};
 use crate::read_model::{RowKey, TableRef, Value};
 use crate::store::{
-    Batch, BatchDone, BatchError, Checkpoint, CheckpointStore, EventStore, IdentityMap, Lease, LeaseRequest,
-    LeaseStore, Ledger, MemoryStore, PartitionId, ProjectionRegistry, RowStore, SnapshotStore, StoreError,
+    Batch, BatchDone, BatchError, Checkpoint, CheckpointStore, ClaimRegistry, EventStore, IdentityMap, Lease,
+    LeaseRequest, LeaseStore, Ledger, MemoryStore, PartitionId, ProjectionRegistry, RowStore, SnapshotStore,
+    StoreError,
 };
 
 #[derive(Clone)]
@@ -92,6 +93,10 @@ impl EventStore for Shaky {
 
 impl Ledger for Shaky {
     crate::forward_to_store!(inner: find forget_before);
+}
+
+impl ClaimRegistry for Shaky {
+    crate::forward_to_store!(inner: register_claims begin_claims store_claims finish_claims);
 }
 
 impl SnapshotStore for Shaky {

@@ -226,6 +226,7 @@ const fn projection(
         style: ProjectionStyle::Folded,
         table: Some(table),
         partitions,
+        renamed_from: None,
         resets: false,
         handlers: &HANDLERS,
     }

@@ -26,7 +26,7 @@ pub fn stream(key: &str) -> StreamId {
 /// Makes an event with a body.
 #[must_use]
 pub fn event_of(name: &'static str, body: impl Into<bytes::Bytes>) -> NewEvent {
-    NewEvent { id: EventId::new_v7(), name: EventName::Static(name), schema_version: 1, body: body.into() }
+    NewEvent { id: EventId::new_v7(), name: EventName::Static(name), schema_version: 1, body: body.into(), rules: &[] }
 }
 
 /// Makes an event.

@@ -21,6 +21,7 @@ pub mod append;
 pub mod balance;
 pub mod chains;
 pub mod checkpoints;
+pub mod claim_rules;
 pub mod claims;
 pub mod durability;
 pub mod fixture;
@@ -32,6 +33,7 @@ pub mod letters;
 pub mod read_side;
 pub mod reading;
 pub mod registry;
+pub mod renames;
 pub mod rows;
 pub mod snapshots;
 pub mod sync_projections;
@@ -94,6 +96,24 @@ macro_rules! store_contract {
             claims::a_refused_commit_claims_nothing,
             claims::one_of_many_concurrent_claims_wins,
             claims::keys_are_separate_by_set_and_tenant,
+            claim_rules::rules_without_a_history_are_in_force_at_once,
+            claim_rules::programs_with_other_rules_fail_alone,
+            claim_rules::rules_that_are_not_registered_are_refused,
+            claim_rules::rules_with_a_history_are_not_in_force,
+            claim_rules::a_build_refuses_programs_that_do_not_know_the_rules,
+            claim_rules::built_keys_are_held,
+            claim_rules::keys_with_two_holders_are_listed,
+            claim_rules::all_rules_of_a_build_come_into_force_together,
+            claim_rules::many_keys_with_two_holders_are_counted,
+            claim_rules::a_build_is_resumed_behind_its_last_page,
+            claim_rules::a_build_of_other_rules_replaces_the_one_before,
+            claim_rules::a_build_ends_behind_the_last_event_that_claims,
+            claim_rules::keys_in_force_are_kept_while_others_are_built,
+            claim_rules::keys_of_rules_that_are_taken_away_are_freed,
+            claim_rules::a_build_can_be_taken_back,
+            claim_rules::a_build_names_events_that_its_program_does_not_know,
+            claim_rules::a_set_that_is_being_built_takes_no_new_events,
+            claim_rules::many_may_register_and_build_at_once,
             chains::several_commits_of_one_stream_share_a_chain,
             chains::a_failure_breaks_its_chain,
             chains::a_broken_chain_is_refused,
@@ -147,6 +167,13 @@ macro_rules! store_contract {
             registry::retired_versions_are_dropped,
             registry::a_reset_begins_anew,
             registry::what_is_asked_of_an_unknown_version_says_so,
+            renames::a_renamed_projection_keeps_what_was_built,
+            renames::an_old_name_is_not_built_again,
+            renames::a_projection_may_be_renamed_back,
+            renames::a_new_version_may_come_with_a_new_name,
+            renames::both_names_of_a_projection_are_refused,
+            renames::a_renamed_projection_that_does_not_say_so_is_told_how,
+            renames::a_rename_that_is_refused_changes_nothing,
             checkpoints::rows_and_checkpoint_move_together,
             checkpoints::a_row_may_come_and_go_within_a_batch,
             checkpoints::an_event_may_change_two_rows,

@@ -42,6 +42,7 @@ static KINDS_PROJECTION: ProjectionDescriptor = ProjectionDescriptor {
     style: ProjectionStyle::Folded,
     table: Some(&KINDS),
     partitions: 1,
+    renamed_from: None,
     resets: false,
     handlers: &[],
 };

@@ -9,8 +9,13 @@ fn stream(key: &str) -> StreamId {
 }
 
 fn commit(key: &str, expected: u64, events: usize) -> NewCommit {
-    let event =
-        |_| NewEvent { id: EventId::new_v7(), name: "made".into(), schema_version: 1, body: bytes::Bytes::new() };
+    let event = |_| NewEvent {
+        id: EventId::new_v7(),
+        name: "made".into(),
+        schema_version: 1,
+        body: bytes::Bytes::new(),
+        rules: &[],
+    };
     NewCommit {
         stream: stream(key),
         expected: expected.into(),

@@ -35,6 +35,7 @@ const fn projection(version: u32) -> ProjectionDescriptor {
         style: ProjectionStyle::Connected,
         table: None,
         partitions: 1,
+        renamed_from: None,
         resets: true,
         handlers: &HANDLERS,
     }

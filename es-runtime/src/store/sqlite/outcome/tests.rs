@@ -14,8 +14,13 @@ use crate::store::sqlite::open::Place;
 use crate::store::{DecisionChain, LedgerEntry, NewEvent};
 
 fn commit(key: &str, expected: u64, events: usize, ledger: Option<&str>) -> NewCommit {
-    let event =
-        |_| NewEvent { id: EventId::new_v7(), name: "made".into(), schema_version: 1, body: bytes::Bytes::new() };
+    let event = |_| NewEvent {
+        id: EventId::new_v7(),
+        name: "made".into(),
+        schema_version: 1,
+        body: bytes::Bytes::new(),
+        rules: &[],
+    };
     let entry = |key: &str| {
         Box::new(LedgerEntry { key: key.into(), command: "Make".into(), hash: [1; 32], output: bytes::Bytes::new() })
     };

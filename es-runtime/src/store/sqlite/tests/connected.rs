@@ -33,6 +33,7 @@ const fn projection(version: u32, handlers: &'static [ProjectionHandler]) -> Pro
         style: ProjectionStyle::Connected,
         table: None,
         partitions: 1,
+        renamed_from: None,
         resets: true,
         handlers,
     }

@@ -89,6 +89,7 @@ const fn projection(version: u32, partitions: u32, handlers: &'static [Projectio
         style: ProjectionStyle::Folded,
         table: Some(&BALANCES),
         partitions,
+        renamed_from: None,
         resets: false,
         handlers,
     }
@@ -234,6 +235,7 @@ pub fn commit(account: &str, expected: u64, events: &[(&'static str, &str)]) -> 
         name: (*name).into(),
         schema_version: 1,
         body: (*body).to_owned().into(),
+        rules: &[],
     };
     NewCommit {
         stream: StreamId::new("account", account),

@@ -29,6 +29,7 @@ const V1_AGAIN: ProjectionDescriptor = ProjectionDescriptor {
     style: ProjectionStyle::Folded,
     table: Some(&BALANCES),
     partitions: 1,
+    renamed_from: None,
     resets: false,
     handlers: &[],
 };

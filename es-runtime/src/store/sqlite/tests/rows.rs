@@ -36,6 +36,7 @@ static PROJECTION: ProjectionDescriptor = ProjectionDescriptor {
     style: ProjectionStyle::Folded,
     table: Some(&WIDE),
     partitions: 1,
+    renamed_from: None,
     resets: false,
     handlers: &[],
 };

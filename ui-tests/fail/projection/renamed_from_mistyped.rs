@@ -1,0 +1,20 @@
+// A mistyped option.
+use es_runtime::prelude::*;
+use es_ui_tests::MoneyDeposited;
+
+#[read_model(table = "balances")]
+pub struct Balance {
+    #[key]
+    pub account: Uuid,
+    pub cents: i64,
+}
+
+#[projection(name = "balances", rename_from = "accounts")]
+impl Balance {
+    #[async_projection]
+    fn deposited(&mut self, event: &Recorded<MoneyDeposited>) {
+        self.cents += event.cents;
+    }
+}
+
+fn main() {}
