@@ -150,8 +150,86 @@ mod later {
     domain! { pub Weather = "weather"; aggregates: [Sensor]; commands: [Measure] }
 }
 
+/// A program with bugs: an upcaster and an apply function that panic, and an event that does not create any longer.
+mod buggy {
+    use super::*;
+
+    #[domain_event(version = 2)]
+    pub struct Created {
+        pub celsius: i32,
+    }
+
+    #[upcast(event = Created, from = 1)]
+    fn created_warm(old: serde_json::Value) -> Result<serde_json::Value, UpcastError> {
+        assert_ne!(old["celsius"], 0, "no upcaster for zero");
+        Ok(old)
+    }
+
+    #[domain_event]
+    pub struct Measured {
+        pub celsius: i32,
+    }
+
+    #[domain_event]
+    pub struct Begun {}
+
+    #[command(aggregate = Sensor)]
+    pub struct Measure {
+        #[id]
+        pub sensor: Uuid,
+        pub celsius: i32,
+    }
+
+    #[aggregate(name = "sensor", id = Uuid, events(Created, Measured, Begun))]
+    pub struct Sensor {
+        left: i32,
+    }
+
+    #[aggregate]
+    impl Sensor {
+        #[apply]
+        fn begun(_: &Begun) -> Self {
+            Self { left: 0 }
+        }
+
+        #[apply]
+        fn created(&mut self, event: &Created) {
+            self.left = event.celsius;
+        }
+
+        #[apply]
+        fn measured(&mut self, event: &Measured) {
+            self.left = 100_i32.checked_div(event.celsius).expect("an apply that divides");
+        }
+
+        #[command_handler]
+        fn measure(&self, command: Measure) -> Measured {
+            let _ = self.left;
+            Measured { celsius: command.celsius }
+        }
+    }
+
+    #[read_model(table = "sensors")]
+    pub struct SensorRow {
+        #[key]
+        pub sensor: Uuid,
+        pub celsius: i32,
+    }
+
+    #[projection(name = "sensors", version = 1)]
+    impl SensorRow {
+        #[async_projection]
+        fn created(event: &Recorded<Created>) -> Self {
+            Self { sensor: event.id_of::<Sensor>(), celsius: event.celsius }
+        }
+    }
+
+    domain! { pub Weather = "weather"; aggregates: [Sensor]; commands: [Measure]; projections: [SensorRow] }
+}
+
 on_every_store! {
     old_events_are_read_through_their_upcasters,
+    a_bug_in_an_upcaster_or_an_apply_function_is_not_taken_for_damage,
     an_event_that_nobody_knows_is_an_error_with_its_place,
     damaged_json_is_an_error_with_its_place,
 }
@@ -186,6 +264,17 @@ async fn old_events_are_read_through_their_upcasters<S: Store>(store: S) {
 }
 
 async fn raw<S: Store>(store: &S, stream: &StreamId, name: &'static str, version: u32, body: &'static [u8]) {
+    raw_at(store, stream, 0, name, version, body).await;
+}
+
+async fn raw_at<S: Store>(
+    store: &S,
+    stream: &StreamId,
+    expected: u64,
+    name: &'static str,
+    version: u32,
+    body: &'static [u8],
+) {
     let event = NewEvent {
         id: EventId::new_v7(),
         name: EventName::from(name),
@@ -195,7 +284,7 @@ async fn raw<S: Store>(store: &S, stream: &StreamId, name: &'static str, version
     };
     let commit = NewCommit {
         stream: stream.clone(),
-        expected: Version::NONE,
+        expected: Version::new(expected),
         events: vec![event],
         metadata: std::sync::Arc::default(),
         recorded_at: Utc::now(),
@@ -246,4 +335,43 @@ async fn damaged_json_is_an_error_with_its_place<S: Store>(store: S) {
         let error = app.history::<later::Sensor>(sensor).await.unwrap_err();
         assert!(error.to_string().contains("position"), "{error}");
     }
+}
+
+/// Whoever restored a backup for it would lose what is fine.
+async fn a_bug_in_an_upcaster_or_an_apply_function_is_not_taken_for_damage<S: Store>(store: S) {
+    let sensors: Vec<_> = (0..3).map(|_| Uuid::now_v7()).collect();
+    let bodies: [(&str, &'static [u8]); 3] =
+        [("Created", br#"{"celsius":0}"#), ("Created", br#"{"celsius":1}"#), ("Begun", b"{}")];
+    for (sensor, (name, body)) in sensors.iter().zip(bodies) {
+        raw(&store, &buggy::Sensor::stream(sensor), name, 1, body).await;
+    }
+    for (version, body) in [(1, br#"{"celsius":1}"#), (2, br#"{"celsius":0}"#)] {
+        raw_at(&store, &buggy::Sensor::stream(&sensors[2]), version, "Measured", 1, body).await;
+    }
+    let app = App::<buggy::Weather, _>::builder(store).build().await.unwrap();
+    let expected = [
+        (1, "decoding event `Created` from version 1 panicked: assertion `left != right` failed: no upcaster for zero"),
+        (1, "event `Created` changes `sensor`, which does not exist"),
+        (3, "applying event `Measured` to `sensor` panicked: an apply that divides"),
+    ];
+    for (sensor, (version, cause)) in sensors.iter().zip(expected) {
+        let stream = buggy::Sensor::stream(sensor);
+        let error = app.load::<buggy::Sensor>(*sensor).await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with(&format!("stream `{stream}`, version {version}: {cause}")), "{text}");
+        let typed =
+            matches!(&error, StoreError::Decode(error) if matches!(error.cause(), DecodeError::Panicked { .. }));
+        assert!(typed || matches!(error, StoreError::CannotApply { .. }), "{error:?}");
+        let error = app.dispatch(buggy::Measure { sensor: *sensor, celsius: 5 }).await.unwrap_err();
+        assert!(error.to_string().contains(cause) && !error.is_retryable(), "{error}");
+    }
+    let error = app.history::<buggy::Sensor>(sensors[0]).await.unwrap_err();
+    assert!(error.to_string().contains(expected[0].1), "{error}");
+    let read: Result<Vec<_>, _> = app.events().decode::<buggy::Weather>().try_collect().await;
+    assert!(read.unwrap_err().to_string().contains(expected[0].1));
+    // The projection puts the event aside with the same cause, and goes on with the others.
+    app.caught_up().await.unwrap();
+    let letters = app.subscriptions().letters("sensors", None, 10).await.unwrap();
+    let cause = letters[0].letter.cause.as_deref().unwrap_or_default();
+    assert!(letters.len() == 1 && cause.contains(expected[0].1), "{letters:?}");
 }

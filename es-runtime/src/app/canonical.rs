@@ -55,7 +55,9 @@ impl Tree {
             Self::Text(text) => write_text(text, write),
             Self::Array(items) => {
                 write(b"[");
-                items.iter().for_each(|item| item.write(write));
+                for item in items {
+                    item.write(write);
+                }
                 write(b"]");
             }
             Self::Object(members) => {

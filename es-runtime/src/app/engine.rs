@@ -69,7 +69,7 @@ impl Default for Limits {
             retries: 4,
             projection_backlog: 1_000,
             page: 1_000,
-            handler_timeout: Duration::from_secs(60),
+            handler_timeout: Duration::from_mins(1),
             turn_timeout: Duration::from_secs(30),
         }
     }

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 
 use super::turn::Held;
-use crate::aggregate::{Aggregate, AggregateEvent as _};
+use crate::aggregate::{Aggregate, AggregateEvent as _, CannotApply};
 use crate::event::{StreamId, Version};
 use crate::private::panic_message;
 use crate::store::{DecisionChain, EventStore, SnapshotStore, StoreError, StoredEvent};
@@ -72,7 +72,8 @@ where
     let Some((version, bytes)) = store.snapshot(stream, policy.fingerprint()).await? else {
         return Ok(None);
     };
-    match (policy.decode)(&bytes) {
+    let decoded = catch_unwind(AssertUnwindSafe(|| (policy.decode)(&bytes).map_err(|error| error.to_string())));
+    match decoded.unwrap_or_else(|panic| Err(format!("it panicked: {}", panic_message(&*panic)))) {
         Ok(state) => {
             let bytes = size_of::<A>() + bytes.len();
             Ok(Some(Held { state: Some(state), version, chain: DecisionChain::new(), bytes }))
@@ -91,7 +92,8 @@ pub(crate) fn grown<A>(bytes: usize, body: usize) -> usize {
     (bytes + body).min(size_of::<A>() + MOST).max(bytes)
 }
 
-/// Folds stored events. What does not decode or apply is reported with its place; nothing is skipped.
+/// Folds stored events. What does not decode or apply is reported with its place; nothing is skipped. After an error the
+/// caller drops the state.
 pub(crate) fn fold<A: Aggregate>(
     held: &mut Held<A>,
     stream: &StreamId,
@@ -101,26 +103,31 @@ pub(crate) fn fold<A: Aggregate>(
         place: format!("stream `{stream}`, version {version}"),
         reason,
     };
-    // On an error or a panic the state is dropped by the caller, so that nobody sees it half folded.
-    let folded = catch_unwind(AssertUnwindSafe(|| {
-        for stored in events {
-            let expected = held.version.after(1);
-            if stored.version != expected {
-                return Err(damaged(stored.version, format!("version {expected} is missing before it")));
-            }
-            let event = A::Event::decode(&stored.name, stored.schema_version, &stored.body)
-                .map_err(|error| error.at(stream, stored.version, None))?;
-            let created =
-                A::apply(held.state.as_mut(), &event).map_err(|error| damaged(stored.version, error.to_string()))?;
-            if created.is_some() {
-                held.state = created;
-            }
-            held.version = stored.version;
-            held.bytes = grown::<A>(held.bytes, stored.body.len());
+    for stored in events {
+        let expected = held.version.after(1);
+        if stored.version != expected {
+            return Err(damaged(stored.version, format!("version {expected} is missing before it")));
         }
-        Ok(())
-    }));
-    folded.unwrap_or_else(|panic| {
-        Err(damaged(held.version.after(1), format!("applying it panicked: {}", panic_message(&*panic))))
+        let event = A::Event::decode(&stored.name, stored.schema_version, &stored.body)
+            .map_err(|error| error.at(stream, stored.version, None))?;
+        let created = apply::<A>(held.state.as_mut(), &event).map_err(|cause| StoreError::CannotApply {
+            stream: stream.clone(),
+            version: stored.version,
+            cause,
+        })?;
+        if created.is_some() {
+            held.state = created;
+        }
+        held.version = stored.version;
+        held.bytes = grown::<A>(held.bytes, stored.body.len());
+    }
+    Ok(())
+}
+
+/// Applies an event. After a panic the caller drops the state, so that no one sees it half changed.
+fn apply<A: Aggregate>(state: Option<&mut A>, event: &A::Event) -> Result<Option<A>, CannotApply> {
+    catch_unwind(AssertUnwindSafe(|| A::apply(state, event))).unwrap_or_else(|panic| {
+        let message = panic_message(&*panic);
+        Err(CannotApply::Panicked { event: event.name(), aggregate: A::NAME, message })
     })
 }

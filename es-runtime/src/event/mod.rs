@@ -8,12 +8,15 @@ mod metadata;
 mod recorded;
 mod shape;
 
+use std::any::Any;
 use std::fmt::Debug;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::encoding;
+use crate::private::panic_message;
 
 pub use crate::encoding::{Fidelity, Form, HasFidelity};
 pub use ids::{CausationId, CommandId, CorrelationId, EventId, GlobalPosition, StreamId, Version};
@@ -140,6 +143,16 @@ pub enum DecodeError {
         /// What the upcaster said.
         reason: String,
     },
+    /// An upcaster, or a `Deserialize` of the event's fields, panicked: a bug of the program.
+    #[error("decoding event `{name}` from version {version} panicked: {message}")]
+    Panicked {
+        /// The stored name.
+        name: String,
+        /// The stored version.
+        version: u32,
+        /// The panic's message.
+        message: String,
+    },
     /// Any of the others, with its place in the log.
     #[error("stream `{stream}`, version {version}{}: {cause}", .position.map(|p| format!(", position {p}")).unwrap_or_default())]
     At {
@@ -180,11 +193,21 @@ impl DecodeError {
 ///
 /// [`DecodeError`] where the version is unknown or the JSON does not fit.
 pub fn decode<E: DomainEvent>(version: u32, body: &[u8]) -> Result<E, DecodeError> {
-    if version == E::VERSION {
-        encoding::read(body).map_err(|error| malformed(E::NAME, version, &error))
-    } else {
-        E::upcast(version, body)
-    }
+    // The body is only read, so a panic leaves nothing half changed.
+    let decoded = catch_unwind(AssertUnwindSafe(|| {
+        if version == E::VERSION {
+            encoding::read(body).map_err(|error| malformed(E::NAME, version, &error))
+        } else {
+            E::upcast(version, body)
+        }
+    }));
+    decoded.unwrap_or_else(|panic| Err(panicked(E::NAME, version, &*panic)))
+}
+
+/// Builds the error of an upcaster that panicked. Not generic, so that it is compiled once.
+#[cold]
+fn panicked(name: &str, version: u32, panic: &(dyn Any + Send)) -> DecodeError {
+    DecodeError::Panicked { name: name.to_owned(), version, message: panic_message(panic) }
 }
 
 /// Returns the keys that a stored event claims or frees by the rules of this program, in their order.

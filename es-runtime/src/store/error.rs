@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::LedgerRecord;
+use crate::aggregate::CannotApply;
 use crate::event::{DecodeError, EventId, GlobalPosition, StreamId, Version};
 use crate::projection::ProjectionFailure;
 
@@ -58,6 +59,17 @@ pub enum StoreError {
     /// A stored event does not decode.
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    /// The program cannot apply a stored event: its apply function panicked, or does not fit the state any longer. A bug of
+    /// the program, not of the store.
+    #[error("stream `{stream}`, version {version}: {cause}")]
+    CannotApply {
+        /// The stream.
+        stream: StreamId,
+        /// The place in the stream.
+        version: Version,
+        /// Why the event cannot be applied.
+        cause: CannotApply,
+    },
     /// What is asked for is not there: a table or a projection's version that was dropped, or never registered.
     #[error("{what} is not there: it was dropped, or never registered")]
     Gone {
