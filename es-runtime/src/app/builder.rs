@@ -50,7 +50,7 @@ pub enum BuildError {
     /// Events that are stored claim keys in this program, or in the store, that were not built from the log.
     #[error(
         "claims have to be built from what is stored, once, by the newest program: `App::builder(store).build_claims()`:{}",
-        .events.iter().map(|event| format!("\n  {event}")).collect::<String>()
+        Lines(.events)
     )]
     ClaimsNotBuilt {
         /// How each event differs.
@@ -62,6 +62,15 @@ pub enum BuildError {
     /// The store could not be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// A line for each difference.
+struct Lines<'a>(&'a [ClaimsDiffer]);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|differ| write!(f, "\n  {differ}"))
+    }
 }
 
 type Wrap = Box<dyn Fn(DispatchService) -> DispatchService + Send>;

@@ -11,6 +11,7 @@
 mod plan;
 mod rules;
 
+use std::fmt;
 use std::future::Future;
 
 use super::StoreError;
@@ -166,7 +167,7 @@ pub struct DuplicateClaim {
 #[non_exhaustive]
 pub enum BuildClaimsError {
     /// Keys are held by more than one stream.
-    #[error("{} held by more than one stream, so the claims are not in force:{}", keys(.0.count), lines(.0))]
+    #[error("{} held by more than one stream, so the claims are not in force:{}", keys(.0.count), Lines(.0))]
     Duplicates(DuplicateClaims),
     /// Events that this program does not declare claim keys of a set that has to be built.
     #[error(
@@ -192,14 +193,18 @@ fn keys(count: u64) -> String {
     if count == 1 { "1 key is".to_owned() } else { format!("{count} keys are") }
 }
 
-fn lines(duplicates: &DuplicateClaims) -> String {
-    let mut text = String::new();
-    for DuplicateClaim { set, key, streams: [one, other] } in &duplicates.listed {
-        text.push_str(&format!("\n  `{key}` in the set `{set}`: `{one}` and `{other}`"));
+/// A line for each duplicate that is listed.
+struct Lines<'a>(&'a DuplicateClaims);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let DuplicateClaims { count, listed } = self.0;
+        for DuplicateClaim { set, key, streams: [one, other] } in listed {
+            write!(f, "\n  `{key}` in the set `{set}`: `{one}` and `{other}`")?;
+        }
+        match count.saturating_sub(listed.len() as u64) {
+            0 => Ok(()),
+            more => write!(f, "\n  and {more} more"),
+        }
     }
-    let more = duplicates.count.saturating_sub(duplicates.listed.len() as u64);
-    if more > 0 {
-        text.push_str(&format!("\n  and {more} more"));
-    }
-    text
 }

@@ -67,24 +67,28 @@ impl Change {
 #[derive(Debug)]
 pub(in crate::store) struct Scanned {
     head: u64,
-    /// Aggregate, event, and the position behind which the log up to the head contains none.
-    absent: BTreeSet<(String, String, u64)>,
+    /// Aggregate, event, and the position behind which it was looked; whether the log contains one there, up to the head.
+    looked: BTreeMap<(String, String, u64), bool>,
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 impl Scanned {
     pub(in crate::store) fn new(head: u64) -> Self {
-        Self { head, absent: BTreeSet::new() }
+        Self { head, looked: BTreeMap::new() }
     }
 
-    /// Takes note that the log contains no such event up to the head.
-    pub(in crate::store) fn absent(&mut self, change: &Change) {
-        self.absent.insert(Self::key(change));
+    /// Takes note of whether the log up to the head contains such an event.
+    pub(in crate::store) fn saw(&mut self, change: &Change, is_stored: bool) {
+        self.looked.insert(Self::key(change), is_stored);
     }
 
-    /// Returns the position behind which the log is still to be looked at.
-    pub(in crate::store) fn after(&self, change: &Change) -> u64 {
-        if self.absent.contains(&Self::key(change)) { self.head.max(change.after) } else { change.after }
+    /// Returns the position behind which the log is still to be looked at; `None` if it is known to contain such an event.
+    pub(in crate::store) fn after(&self, change: &Change) -> Option<u64> {
+        match self.looked.get(&Self::key(change)) {
+            Some(true) => None,
+            Some(false) => Some(self.head.max(change.after)),
+            None => Some(change.after),
+        }
     }
 
     fn key(change: &Change) -> (String, String, u64) {

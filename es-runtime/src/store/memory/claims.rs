@@ -14,7 +14,7 @@ use crate::store::{
 type Key = (String, String, String);
 
 #[derive(Debug, Default)]
-pub(super) struct ClaimTables {
+pub(super) struct RulesAndBuild {
     /// By aggregate and event.
     rules: BTreeMap<(String, String), StoredRules>,
     build: Option<Building>,
@@ -32,7 +32,7 @@ impl Tables {
         for event in &commit.events {
             let (aggregate, name) = (commit.stream.category().to_owned(), event.name.to_string());
             let declared = rules_text(event.rules);
-            let stored = self.claim_tables.rules.get(&(aggregate.clone(), name.clone()));
+            let stored = self.claim_registry.rules.get(&(aggregate.clone(), name.clone()));
             let stored = stored.map_or("", |row| &row.rules);
             if stored != declared {
                 let stored = stored.to_owned();
@@ -44,7 +44,7 @@ impl Tables {
     }
 
     fn stored_rules(&self) -> Vec<StoredRules> {
-        self.claim_tables.rules.values().cloned().collect()
+        self.claim_registry.rules.values().cloned().collect()
     }
 
     fn contains(&self, aggregate: &str, event: &str, after: u64) -> bool {
@@ -58,14 +58,14 @@ impl Tables {
     }
 
     fn put_rules(&mut self, row: StoredRules) {
-        self.claim_tables.rules.insert((row.aggregate.clone(), row.event.clone()), row);
+        self.claim_registry.rules.insert((row.aggregate.clone(), row.event.clone()), row);
     }
 
     fn register_claims(&mut self, declared: &[EventClaims]) -> Result<Vec<ClaimsDiffer>, StoreError> {
         self.open()?;
         let (mut differ, mut ready) = (Vec::new(), Vec::new());
         for change in changes(&self.stored_rules(), declared) {
-            let build = self.claim_tables.build.as_ref().map(|building| &building.build);
+            let build = self.claim_registry.build.as_ref().map(|building| &building.build);
             if change.stored.begun.is_some() || change.concerns(build) || self.has_history(&change) {
                 differ.push(change.differ());
             } else {
@@ -82,7 +82,7 @@ impl Tables {
     fn begin_claims(&mut self, declared: &[EventClaims]) -> Result<Option<ClaimBuild>, BuildClaimsError> {
         self.open()?;
         let stored = self.stored_rules();
-        let build = self.claim_tables.build.as_ref().map(|building| &building.build);
+        let build = self.claim_registry.build.as_ref().map(|building| &building.build);
         let needs_build = |change: &Change| change.needs_build(build, self.has_history(change));
         let (building, ready): (Vec<_>, Vec<_>) = changes(&stored, declared).into_iter().partition(needs_build);
         let restored = ready.iter().any(Change::is_restored);
@@ -96,21 +96,21 @@ impl Tables {
             self.put_rules(change.begun(head));
         }
         let Some(target) = target else {
-            if restored || self.claim_tables.rules.values().all(|row| row.begun.is_none()) {
-                self.claim_tables.build = None;
+            if restored || self.claim_registry.rules.values().all(|row| row.begun.is_none()) {
+                self.claim_registry.build = None;
             }
             return Ok(None);
         };
-        if self.claim_tables.build.as_ref().is_none_or(|building| building.build.target != target) {
+        if self.claim_registry.build.as_ref().is_none_or(|building| building.build.target != target) {
             let build = ClaimBuild { target, position: GlobalPosition::START };
-            self.claim_tables.build = Some(Building { build, holders: BTreeMap::new() });
+            self.claim_registry.build = Some(Building { build, holders: BTreeMap::new() });
         }
-        Ok(self.claim_tables.build.as_ref().map(|building| building.build.clone()))
+        Ok(self.claim_registry.build.as_ref().map(|building| building.build.clone()))
     }
 
     fn store_claims(&mut self, page: ClaimPage) -> Result<ClaimsStep, StoreError> {
         self.open()?;
-        let building = match self.claim_tables.at(&page.build) {
+        let building = match self.claim_registry.at(&page.build) {
             Ok(building) => building,
             Err(step) => return Ok(step),
         };
@@ -129,13 +129,13 @@ impl Tables {
 
     fn finish_claims(&mut self, build: &ClaimBuild) -> Result<ClaimsStep, StoreError> {
         self.open()?;
-        if let Err(step) = self.claim_tables.at(build) {
+        if let Err(step) = self.claim_registry.at(build) {
             return Ok(step);
         }
         if build.events().any(|(aggregate, event)| self.contains(aggregate, event, build.position.get())) {
             return Ok(ClaimsStep::Behind);
         }
-        let Some(building) = self.claim_tables.build.take() else { return Ok(ClaimsStep::Replaced) };
+        let Some(building) = self.claim_registry.build.take() else { return Ok(ClaimsStep::Replaced) };
         let duplicates = duplicates(&building.holders);
         let begun = self.stored_rules().into_iter().filter_map(|row| Some((row.begun?, row)));
         for (begun, row) in begun.collect::<Vec<_>>() {
@@ -155,7 +155,7 @@ impl Tables {
     }
 }
 
-impl ClaimTables {
+impl RulesAndBuild {
     /// Finds a build that is where a caller thinks it is.
     fn at(&mut self, build: &ClaimBuild) -> Result<&mut Building, ClaimsStep> {
         let differs = build.differs_from(self.build.as_ref().map(|building| &building.build));

@@ -22,7 +22,7 @@ use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 
-use self::claims::ClaimTables;
+use self::claims::RulesAndBuild;
 use self::leases::ProcessRow;
 use self::ledger::LedgerRow;
 use self::log::LogRow;
@@ -59,7 +59,7 @@ struct Tables {
     streams: FxHashMap<StreamId, Vec<usize>>,
     ledger: HashMap<(String, String), LedgerRow>,
     claims: HashMap<(String, String, String), StreamId>,
-    claim_tables: ClaimTables,
+    claim_registry: RulesAndBuild,
     snapshots: HashMap<StreamId, SnapshotRow>,
     identities: HashMap<ExternalId, String>,
     /// Rows of read models, by the table's stored name.

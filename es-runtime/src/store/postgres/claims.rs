@@ -88,9 +88,9 @@ impl PostgresStore {
             Box::pin(async move {
                 let mut scanned = Scanned::new(head);
                 for change in &*changes {
-                    if !contains(connection, &change.stored.aggregate, &change.stored.event, change.after).await? {
-                        scanned.absent(change);
-                    }
+                    let StoredRules { aggregate, event, .. } = &change.stored;
+                    let is_stored = contains(connection, aggregate, event, change.after).await?;
+                    scanned.saw(change, is_stored);
                 }
                 Ok(End::RollBack(scanned))
             })
@@ -165,7 +165,8 @@ async fn contains(connection: &mut PgConnection, aggregate: &str, event: &str, a
 
 /// As [`contains`], where the log was scanned before.
 async fn has_history(connection: &mut PgConnection, change: &Change, scanned: &Scanned) -> Result<bool, DbError> {
-    contains(connection, &change.stored.aggregate, &change.stored.event, scanned.after(change)).await
+    let Some(after) = scanned.after(change) else { return Ok(true) };
+    contains(connection, &change.stored.aggregate, &change.stored.event, after).await
 }
 
 async fn register(
@@ -339,7 +340,7 @@ async fn duplicates(connection: &mut PgConnection) -> Result<DuplicateClaims, Db
          LEFT JOIN streams AS a ON a.stream_no = d.one LEFT JOIN streams AS b ON b.stream_no = d.other \
          ORDER BY d.tenant, d.set_name, d.key",
     )
-    .bind(DuplicateClaims::LISTED as i64)
+    .bind(i64::try_from(DuplicateClaims::LISTED).unwrap_or(i64::MAX))
     .fetch_all(connection)
     .await?;
     let listed = rows.iter().map(|row| {

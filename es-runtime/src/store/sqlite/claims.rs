@@ -73,9 +73,9 @@ async fn scan(connection: &mut SqliteConnection, declared: &[EventClaims]) -> Re
     }
     let mut scanned = Scanned::new(head(connection).await?);
     for change in changes {
-        if !contains(connection, &change.stored.aggregate, &change.stored.event, change.after).await? {
-            scanned.absent(&change);
-        }
+        let StoredRules { aggregate, event, .. } = &change.stored;
+        let is_stored = contains(connection, aggregate, event, change.after).await?;
+        scanned.saw(&change, is_stored);
     }
     Ok(Some(scanned))
 }
@@ -126,7 +126,8 @@ async fn contains(
 
 /// As [`contains`], where the log was scanned before.
 async fn has_history(connection: &mut SqliteConnection, change: &Change, scanned: &Scanned) -> Result<bool, DbError> {
-    contains(connection, &change.stored.aggregate, &change.stored.event, scanned.after(change)).await
+    let Some(after) = scanned.after(change) else { return Ok(true) };
+    contains(connection, &change.stored.aggregate, &change.stored.event, after).await
 }
 
 async fn register(
