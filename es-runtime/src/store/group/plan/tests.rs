@@ -184,14 +184,25 @@ fn what_is_taken_and_freed_again_changes_nothing() {
 
 #[test]
 fn confirmations_write_nothing() {
-    let mut confirmation = claims(commit("a", 3, 0), &[(ClaimKind::Claim, "y")]);
-    confirmation.snapshot = Some(Box::new(NewSnapshot { fingerprint: 1, state: bytes::Bytes::new() }));
     let mut state = state();
-    let plan = Plan::decide(&mut state, &[confirmation, commit("a", 2, 0), commit("c", 0, 0), commit("c", 1, 0)]);
+    let plan = Plan::decide(&mut state, &[commit("a", 3, 0), commit("a", 2, 0), commit("c", 0, 0), commit("c", 1, 0)]);
     assert_eq!(fates(&plan), [Ok(3), Err("conflict"), Ok(0), Err("conflict")]);
     assert!(plan.writes.is_empty());
+}
+
+#[test]
+fn what_no_store_can_store_is_refused_alone() {
+    let claiming = claims(commit("a", 3, 0), &[(ClaimKind::Claim, "y")]);
+    let mut remembering = commit("a", 3, 0);
+    remembering.snapshot = Some(Box::new(NewSnapshot { fingerprint: 1, state: bytes::Bytes::new() }));
+    let mut repeating = commit("b", 0, 2);
+    repeating.events[1].id = repeating.events[0].id;
+    let mut state = state();
+    let plan = Plan::decide(&mut state, &[claiming, remembering, repeating, commit("a", 3, 1)]);
+    assert_eq!(fates(&plan), [Err("other"), Err("other"), Err("other"), Ok(4)]);
     assert_eq!(plan.claim_changes(&state), []);
     assert!(plan.writes.snapshots.is_empty());
+    assert_eq!(plan.writes.events.len(), 1);
 }
 
 #[test]
