@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use es_runtime::event::{StreamId, Version};
 use es_runtime::store::{
-    CheckpointStore, EventStore, IdentityMap, LeaseStore, Ledger, LedgerRecord, ProjectionRegistry, RowStore,
-    SnapshotStore, Store, StoreError, StoredEvent,
+    CheckpointStore, ClaimRegistry, EventStore, IdentityMap, LeaseStore, Ledger, LedgerRecord, ProjectionRegistry,
+    RowStore, SnapshotStore, Store, StoreError, StoredEvent,
 };
 
 /// Reads since the last question.
@@ -87,6 +87,10 @@ impl<S: Store> SnapshotStore for CountingStore<S> {
 
 impl<S: Store> IdentityMap for CountingStore<S> {
     es_runtime::forward_to_store!(inner: identity identify);
+}
+
+impl<S: Store> ClaimRegistry for CountingStore<S> {
+    es_runtime::forward_to_store!(inner: register_claims begin_claims store_claims finish_claims);
 }
 
 impl<S: Store> RowStore for CountingStore<S> {

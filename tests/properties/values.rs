@@ -41,6 +41,7 @@ static PROJECTION: ProjectionDescriptor = ProjectionDescriptor {
     table: Some(&TABLE),
     partitions: 1,
     resets: false,
+    renamed_from: None,
     handlers: &[],
 };
 

@@ -57,8 +57,12 @@ fn on_field(field: &Field, meta: &Meta, all: &[Meta]) -> Option<Text> {
         "skip_serializing_if" if !has("default") && !types::is_named(&field.ty, "Option") => {
             Some(texts::skip_without_default())
         }
-        "serialize_with" if !has("deserialize_with") => Some(texts::one_way_serde("serialize_with", "deserialize_with")),
-        "deserialize_with" if !has("serialize_with") => Some(texts::one_way_serde("deserialize_with", "serialize_with")),
+        "serialize_with" if !has("deserialize_with") => {
+            Some(texts::one_way_serde("serialize_with", "deserialize_with"))
+        }
+        "deserialize_with" if !has("serialize_with") => {
+            Some(texts::one_way_serde("deserialize_with", "serialize_with"))
+        }
         "rename" if matches!(meta, Meta::List(_)) => Some(texts::two_stored_names("rename", &field.name())),
         known if ON_FIELDS.contains(&known) => None,
         _ => Some(texts::serde_not_allowed(&name, &ON_FIELDS)),

@@ -50,7 +50,8 @@ fn render(value: &Value) -> TokenStream {
             const FIDELITY: __es::Fidelity = SHAPE.fidelity();
         }
     };
-    let impls = block(&value.runtime, &quote!(#deserialize #shape #fidelity #as_ref impl #ident { #constructor #getters }));
+    let impls =
+        block(&value.runtime, &quote!(#deserialize #shape #fidelity #as_ref impl #ident { #constructor #getters }));
     quote!(#derive #(#attrs)* #serde #transparent #item #impls)
 }
 
