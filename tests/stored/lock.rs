@@ -129,7 +129,12 @@ impl Default for otherwise::Note {
 #[test]
 fn other_stored_names_are_seen() {
     let diff = changed::<plain::Shop, camel::Shop>();
-    for line in ["-   order_lines: Vec<Line>", "+   orderLines: Vec<Line>", "-   status: Option<Status>", "+   state: Option<Status>"] {
+    for line in [
+        "-   order_lines: Vec<Line>",
+        "+   orderLines: Vec<Line>",
+        "-   status: Option<Status>",
+        "+   state: Option<Status>",
+    ] {
         assert!(diff.contains(line), "{diff}");
     }
 }

@@ -1,7 +1,7 @@
 //! Generated values of every type and attribute: each comes back to the last bit on every way, or is refused.
 
-use es_runtime::event::DomainEvent as _;
 use chrono::NaiveDate;
+use es_runtime::event::DomainEvent as _;
 use es_runtime::prelude::*;
 use es_runtime::store::Store;
 use proptest::collection::{btree_map, hash_map, hash_set, vec};
@@ -236,22 +236,24 @@ fn run<S: Store>(open: impl Future<Output = S>, cases: u32) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let app = runtime.block_on(async { notes(open.await).await });
     let runner = || TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() });
-    runner().run(&event(), |noted| {
-        runtime.block_on(comes_back_or_is_refused(&app, noted));
-        Ok(())
-    })
-    .unwrap();
+    runner()
+        .run(&event(), |noted| {
+            runtime.block_on(comes_back_or_is_refused(&app, noted));
+            Ok(())
+        })
+        .unwrap();
     runner()
         .run(&any::<(u64, u32)>(), |(double, single)| {
             runtime.block_on(floats_come_back(&app, double, single));
             Ok(())
         })
         .unwrap();
-    runner().run(&exact(), |exact| {
-        runtime.block_on(exact_comes_back(&app, exact));
-        Ok(())
-    })
-    .unwrap();
+    runner()
+        .run(&exact(), |exact| {
+            runtime.block_on(exact_comes_back(&app, exact));
+            Ok(())
+        })
+        .unwrap();
     runtime.block_on(app.shutdown());
 }
 
@@ -278,7 +280,8 @@ fn whatever_is_stored_comes_back_to_the_last_bit_on_postgres() {
 /// Each type that is written without a check, with values from its whole range.
 #[test]
 fn exact_types_are_exact() {
-    let runner = || TestRunner::new(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() });
+    let runner =
+        || TestRunner::new(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() });
     assert!(const { Exact::FIDELITY.is_exact() });
     runner()
         .run(&exact(), |exact| {

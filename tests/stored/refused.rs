@@ -43,7 +43,10 @@ async fn values_that_json_does_not_hold_are_refused_by_their_field<S: Store>(sto
         ),
         (|noted| noted.tree = Tree::of_depth(70), "is nested more than 127 levels deep"),
         (|noted| noted.tagged = Tagged::Wide { n: u128::MAX }, "it cannot be read back: u128 is not supported"),
-        (|noted| noted.tagged = Tagged::Numbers { m: HashMap::from([(7, 1)]) }, "it cannot be read back: invalid type: string \"7\""),
+        (
+            |noted| noted.tagged = Tagged::Numbers { m: HashMap::from([(7, 1)]) },
+            "it cannot be read back: invalid type: string \"7\"",
+        ),
         (|noted| noted.untagged = Untagged::Wide(7), "`untagged` is not read back as it was written"),
         (|noted| noted.untagged = Untagged::Float(f64::NAN), "`untagged` is NaN, which JSON cannot hold"),
         (|noted| noted.forgetful = Forgetful { lost: 7 }, "it is not equal to what is read back"),
@@ -150,7 +153,9 @@ async fn json_is_read_into_the_types_of_the_command<S: Store>(store: S) {
     let twice = [
         (format!(r#"{{"notebook":"{notebook}","notebook":"other"}}"#), "Begin", "`notebook` is there twice"),
         (
-            serde_json::to_string(&command).unwrap().replace(r#""byDay":{"#, r#""byDay":{"2020-01-01":"","2020-01-01":"","#),
+            serde_json::to_string(&command)
+                .unwrap()
+                .replace(r#""byDay":{"#, r#""byDay":{"2020-01-01":"","2020-01-01":"","#),
             "Note",
             "`2020-01-01` is there twice",
         ),
@@ -164,7 +169,10 @@ async fn json_is_read_into_the_types_of_the_command<S: Store>(store: S) {
     // A rule of a value object holds for what comes from outside.
     let json = serde_json::to_string(&command).unwrap().replace(r#""share":100"#, r#""share":101"#);
     let error = app.dispatch_json_slice("Note", json.as_bytes()).await.unwrap_err().to_string();
-    assert!(error.starts_with("command `Note` could not be read at `noted.share`: more than a hundred percent"), "{error}");
+    assert!(
+        error.starts_with("command `Note` could not be read at `noted.share`: more than a hundred percent"),
+        "{error}"
+    );
 }
 
 /// An id as somebody might write it.

@@ -174,12 +174,14 @@ pub(crate) fn one_way_serde(name: &str, other: &str) -> Text {
 }
 
 pub(crate) fn two_stored_names(name: &str, example: &str) -> Text {
-    Text::new(format!("`{name}` must be one name for writing and reading"))
-        .help(format!("write `{name} = \"{example}\"`; names that only old data has go into `alias = \"…\"` on the field"))
+    Text::new(format!("`{name}` must be one name for writing and reading")).help(format!(
+        "write `{name} = \"{example}\"`; names that only old data has go into `alias = \"…\"` on the field"
+    ))
 }
 
 pub(crate) fn two_fields_of_one_name(name: &str, other: &str) -> Text {
-    Text::new(format!("the stored name `{name}` is that of field `{other}`, too")).help("give each field a name of its own")
+    Text::new(format!("the stored name `{name}` is that of field `{other}`, too"))
+        .help("give each field a name of its own")
 }
 
 pub(crate) fn serde_behind_cfg() -> Text {

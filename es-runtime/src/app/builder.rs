@@ -37,7 +37,9 @@ pub enum BuildError {
     },
     /// Whether a stored state still fits the program's cannot be seen, because the form of a field is not visible. Say
     /// `snapshot(every = …, version = 1)` and raise the version when the form changes, or use a type whose form is visible.
-    #[error("the snapshots of aggregate `{aggregate}` need a version: the stored form of `{field}` is not visible, so a change of it would not be noticed; write `snapshot(every = …, version = 1)` and raise the version with each change")]
+    #[error(
+        "the snapshots of aggregate `{aggregate}` need a version: the stored form of `{field}` is not visible, so a change of it would not be noticed; write `snapshot(every = …, version = 1)` and raise the version with each change"
+    )]
     SnapshotNeedsVersion {
         /// The aggregate's name.
         aggregate: &'static str,

@@ -170,7 +170,8 @@ where
             Err(error) => Err(format!("its text `{}` does not parse: {error}", stream.key())),
         }
     }));
-    let stream = stream.unwrap_or_else(|panic| Err(format!("writing or parsing it panicked: {}", panic_message(&*panic))));
+    let stream =
+        stream.unwrap_or_else(|panic| Err(format!("writing or parsing it panicked: {}", panic_message(&*panic))));
     stream.map_err(|reason| encode::not_storable("id", &reason))
 }
 

@@ -115,7 +115,10 @@ mod tests {
         assert_eq!(path(r#"{"a":1}"#, r#"{"b":1}"#).as_deref(), Some(".a"));
         assert_eq!(path(r#"{"a":{"x":7}}"#, r#"{"a":{"x":0}}"#).as_deref(), Some(".a.x"));
         assert_eq!(path("0.0", "-0.0").as_deref(), Some(""));
-        assert_eq!(path("340282366920938463463374607431768211455", "340282366920938463463374607431768211454").as_deref(), Some(""));
+        assert_eq!(
+            path("340282366920938463463374607431768211455", "340282366920938463463374607431768211454").as_deref(),
+            Some("")
+        );
         assert_eq!(path("[]", "{}").as_deref(), Some(""));
     }
 }

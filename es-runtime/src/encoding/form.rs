@@ -162,7 +162,9 @@ impl Form {
                     form.line(text, depth, &index.to_string(), ": ");
                 }
             }
-            Self::Optional(_) | Self::List(_) | Self::Map(..) | Self::Plain(_) | Self::Again(_) | Self::Hidden(_) => line(text, depth, &self.name()),
+            Self::Optional(_) | Self::List(_) | Self::Map(..) | Self::Plain(_) | Self::Again(_) | Self::Hidden(_) => {
+                line(text, depth, &self.name())
+            }
         }
     }
 
@@ -317,7 +319,11 @@ tree: struct
     #[test]
     fn tags_are_found_and_what_is_not_visible_is_said() {
         assert_eq!(lines::<Tagged>(), "tag kind, with fields that are not visible here\n| One\n| Two\n");
-        assert!(lines::<Adjacent>().starts_with("kind: enum\n  | One\nvalue: not visible here"), "{}", lines::<Adjacent>());
+        assert!(
+            lines::<Adjacent>().starts_with("kind: enum\n  | One\nvalue: not visible here"),
+            "{}",
+            lines::<Adjacent>()
+        );
         assert!(lines::<Untagged>().starts_with("not visible here"));
         for form in [form::<Tagged>(), form::<Adjacent>(), form::<Untagged>(), form::<serde_json::Value>()] {
             assert!(form.is_hidden(), "{form:?}");

@@ -115,7 +115,8 @@ mod tests {
 
     #[test]
     fn a_key_that_is_there_twice_is_named_however_it_is_written() {
-        for json in [r#"{"a":1,"a":2}"#, r#"[{"b":{"a":1,"\u0061":2}}]"#, r#"{"a":{},"b":[{"a":[],"c":null,"a":"x"}]}"#] {
+        for json in [r#"{"a":1,"a":2}"#, r#"[{"b":{"a":1,"\u0061":2}}]"#, r#"{"a":{},"b":[{"a":[],"c":null,"a":"x"}]}"#]
+        {
             let error = no_key_twice(json.as_bytes()).unwrap_err().to_string();
             assert!(error.starts_with("`a` is there twice"), "{error}");
         }
@@ -131,7 +132,13 @@ mod tests {
                 assert_eq!(wide_integer(json.as_bytes()).as_deref(), Some(number), "{json}");
             }
         }
-        for json in [max.as_str(), "-9223372036854775808", "1e400", "18446744073709551616.0", r#"["18446744073709551616","\"18446744073709551616"]"#] {
+        for json in [
+            max.as_str(),
+            "-9223372036854775808",
+            "1e400",
+            "18446744073709551616.0",
+            r#"["18446744073709551616","\"18446744073709551616"]"#,
+        ] {
             assert_eq!(wide_integer(json.as_bytes()), None, "{json}");
         }
     }

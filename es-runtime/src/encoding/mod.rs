@@ -14,9 +14,9 @@ mod trace;
 
 use std::cell::Cell;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde::ser::Error as _;
-use serde::Serialize;
 
 pub use fidelity::{ExactId, ExactKey, Fidelity, HasFidelity};
 pub use form::{Form, form};

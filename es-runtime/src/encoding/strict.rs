@@ -63,7 +63,11 @@ impl<'a> Place<'a> {
     /// Enters `levels` lists or objects.
     fn enter<E: Error>(&self, levels: u8) -> Result<u8, E> {
         let depth = self.depth.saturating_add(levels);
-        if depth > DEPTH { Err(self.refuse(&format_args!("is nested more than {DEPTH} levels deep"))) } else { Ok(depth) }
+        if depth > DEPTH {
+            Err(self.refuse(&format_args!("is nested more than {DEPTH} levels deep")))
+        } else {
+            Ok(depth)
+        }
     }
 
     #[cold]
@@ -367,7 +371,8 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_field() {
-        let lines = |price, note| BTreeMap::from([("lines", vec![Line { price: 1.0, note: None }, Line { price, note }])]);
+        let lines =
+            |price, note| BTreeMap::from([("lines", vec![Line { price: 1.0, note: None }, Line { price, note }])]);
         assert_eq!(refused(&lines(f64::NAN, None)), "`lines[1].price` is NaN, which JSON cannot hold");
         assert_eq!(refused(&lines(f64::NEG_INFINITY, None)), "`lines[1].price` is infinite, which JSON cannot hold");
         let some_none = "`lines[1].note` is a `Some` that is written as `null` and would be read back as `None`";

@@ -10,8 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::de::value::StrDeserializer;
 use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer as _, MapAccess,
-    SeqAccess, VariantAccess, Visitor,
+    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer as _, MapAccess, SeqAccess,
+    VariantAccess, Visitor,
 };
 
 use super::stored;
@@ -173,12 +173,21 @@ impl<'de> Deserializer<'de> for Visit<'_> {
             _ => Err(Stop::Other),
         }
     }
-    fn deserialize_tuple_struct<V: Visitor<'de>>(self, _: &'static str, len: usize, visitor: V) -> Result<V::Value, Stop> {
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, Stop> {
         self.deserialize_tuple(len, visitor)
     }
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
         let step = self.meet(|| Kind::Map)?;
-        visitor.visit_map(Entries { below: Some(self.below()), key: (step == Step::Key).then(|| self.below()), ..Entries::default() })
+        visitor.visit_map(Entries {
+            below: Some(self.below()),
+            key: (step == Step::Key).then(|| self.below()),
+            ..Entries::default()
+        })
     }
     fn deserialize_struct<V: Visitor<'de>>(
         self,
@@ -187,7 +196,9 @@ impl<'de> Deserializer<'de> for Visit<'_> {
         visitor: V,
     ) -> Result<V::Value, Stop> {
         match self.meet(|| Kind::Struct(name, fields))? {
-            Step::Field(field) => visitor.visit_map(Entries { below: Some(self.below()), field: Some(field), ..Entries::default() }),
+            Step::Field(field) => {
+                visitor.visit_map(Entries { below: Some(self.below()), field: Some(field), ..Entries::default() })
+            }
             _ => Err(Stop::Other),
         }
     }
@@ -363,7 +374,12 @@ impl<'de> Deserializer<'de> for Sample {
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Stop> {
         visitor.visit_seq(Samples(len))
     }
-    fn deserialize_tuple_struct<V: Visitor<'de>>(self, _: &'static str, len: usize, visitor: V) -> Result<V::Value, Stop> {
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, Stop> {
         visitor.visit_seq(Samples(len))
     }
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {

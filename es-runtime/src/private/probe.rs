@@ -219,13 +219,8 @@ pub trait Fallback: Sized {
 
 /// The answers where a listed type is no aggregate.
 pub trait FallbackOfAggregate {
-    const PARTS: AggregateDescriptor = AggregateDescriptor {
-        name: "",
-        type_name: "",
-        events: &[],
-        snapshot_every: 0,
-        snapshot_shape: None,
-    };
+    const PARTS: AggregateDescriptor =
+        AggregateDescriptor { name: "", type_name: "", events: &[], snapshot_every: 0, snapshot_shape: None };
     fn decode<W, E>(_: &Recorded<AnyEvent>, _: W) -> Decoded<E> {
         broken()
     }
