@@ -70,18 +70,15 @@ fn on_field(field: &Field, meta: &Meta, all: &[Meta]) -> Option<Text> {
 }
 
 /// An attribute of serde behind `cfg_attr` cannot be seen here: it would change what is stored behind our back.
-fn hidden(attributes: &[Attribute], diagnostics: &mut Diagnostics) {
-    for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("cfg_attr")) {
-        let mentions_serde = quote::ToTokens::to_token_stream(attribute).to_string().contains("serde");
-        if mentions_serde {
-            diagnostics.error(attribute, texts::serde_behind_cfg());
-        }
+fn hidden(found: &[Attribute], diagnostics: &mut Diagnostics) {
+    for attribute in found.iter().filter(|attribute| attributes::is_serde_behind_cfg(attribute)) {
+        diagnostics.error(attribute, texts::serde_behind_cfg());
     }
 }
 
 fn two_of_one_name(container: &[Attribute], fields: &[Field], diagnostics: &mut Diagnostics) {
     let mut taken: Vec<(String, Field)> = Vec::new();
-    for stored in Stored::all(fields, container) {
+    for stored in Stored::all(fields, container).into_iter().filter(|stored| stored.field.ident.is_some()) {
         for name in stored.read_as() {
             let clash = taken.iter().find(|(earlier, field)| *earlier == name && field.cfgs.is_empty());
             if let Some((_, earlier)) = clash.filter(|_| stored.field.cfgs.is_empty()) {

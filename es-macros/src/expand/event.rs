@@ -10,7 +10,7 @@ use crate::diagnostics::{Diagnostics, texts};
 use crate::model::event::{Claim, Event};
 use crate::model::stored::Stored;
 use crate::model::{Field, at};
-use crate::syntax::types;
+use crate::syntax::{attributes, types};
 
 use super::{block, derives, first_span, shape};
 
@@ -188,9 +188,9 @@ fn stand_in(event: &Event) -> TokenStream {
     let (derive, _) = derives(&event.runtime, &["Debug", "Clone", "PartialEq"], &event.derived);
     let mut item = event.item.clone();
     for field in &mut item.fields {
-        field.attrs.retain(|attribute| !attribute.path().is_ident("serde"));
+        attributes::without_serde(&mut field.attrs);
     }
-    item.attrs.retain(|attribute| !attribute.path().is_ident("serde"));
+    attributes::without_serde(&mut item.attrs);
     let (ident, name) = (&event.ident, &event.name);
     let (impl_generics, ty_generics, _) = event.item.generics.split_for_impl();
     let parameters = &event.item.generics.params;

@@ -9,7 +9,7 @@ use crate::model::stored::Stored;
 use crate::model::value::{Value, ValueImpl};
 use crate::model::{Field, at};
 use crate::syntax::impl_block::ImplItem;
-use crate::syntax::{item, types};
+use crate::syntax::{attributes, item, types};
 
 use super::event::stand_in_serde;
 use super::{block, derives, first_span, shape};
@@ -184,9 +184,9 @@ fn stand_in(value: &Value) -> TokenStream {
     let (derive, _) = derives(&value.runtime, &["Clone"], &value.derived);
     let mut item = value.item.clone();
     for field in &mut item.fields {
-        field.attrs.retain(|attribute| !attribute.path().is_ident("serde"));
+        attributes::without_serde(&mut field.attrs);
     }
-    item.attrs.retain(|attribute| !attribute.path().is_ident("serde"));
+    attributes::without_serde(&mut item.attrs);
     let ident = &value.ident;
     let (impl_generics, ty_generics, _) = value.item.generics.split_for_impl();
     let parameters = &value.item.generics.params;

@@ -36,6 +36,16 @@ pub(crate) fn derived(attributes: &[Attribute]) -> Vec<String> {
         .collect()
 }
 
+/// Returns `true` for a `#[cfg_attr(.., serde(..))]`.
+pub(crate) fn is_serde_behind_cfg(attribute: &Attribute) -> bool {
+    attribute.path().is_ident("cfg_attr") && quote::ToTokens::to_token_stream(attribute).to_string().contains("serde")
+}
+
+/// Removes the serde attributes, for a stand-in that derives nothing of serde.
+pub(crate) fn without_serde(attributes: &mut Vec<Attribute>) {
+    attributes.retain(|attribute| !attribute.path().is_ident("serde") && !is_serde_behind_cfg(attribute));
+}
+
 /// The arguments of all `#[serde(..)]` attributes.
 pub(crate) fn serde(attributes: &[Attribute]) -> Vec<Meta> {
     attributes
