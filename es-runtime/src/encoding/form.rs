@@ -229,7 +229,6 @@ mod tests {
     }
 
     #[derive(Deserialize, PartialEq, Eq, Hash)]
-    #[expect(dead_code, reason = "only its form is looked at")]
     #[serde(rename_all = "kebab-case")]
     enum Status {
         StillOpen,
