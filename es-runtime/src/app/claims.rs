@@ -64,6 +64,7 @@ impl<S: Store> BuildClaims<S> {
     /// Reads the log from a build's position on, until the build ends or another process has moved it.
     async fn read(&mut self, mut build: ClaimBuild, claims: &Declared) -> Result<ClaimsStep, BuildClaimsError> {
         let mut news = self.store.watch();
+        let begun_at = self.store.head().await?;
         loop {
             news.mark_unchanged();
             let events = self.store.read_all(build.position, self.page).await?;
@@ -84,6 +85,13 @@ impl<S: Store> BuildClaims<S> {
             crate::fail_point::reached("claims.stored");
             let total = self.store.head().await?.get().max(to.get());
             (self.progress)(ClaimsProgress { done: to.get(), total });
+            // Others may append faster than pages are read. What they append claims nothing, or is read first.
+            if to >= begun_at {
+                match self.store.finish_claims(&build).await? {
+                    ClaimsStep::Behind => {}
+                    ended => return Ok(ended),
+                }
+            }
         }
     }
 }
