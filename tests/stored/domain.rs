@@ -285,7 +285,7 @@ impl Page {
     #[async_projection]
     fn exact(&mut self, event: &Recorded<Exact>) {
         // No mean of nothing.
-        self.stats.mean = (event.amount as f64) / (event.amount as f64);
+        self.stats.mean = 0.0 / (event.amount as f64);
     }
 
     #[async_projection]

@@ -129,10 +129,8 @@ fn own(aggregate: &Aggregate, events: &[&Listed]) -> TokenStream {
 
 fn snapshot(snapshot: Snapshot) -> TokenStream {
     let every = proc_macro2::Literal::u64_unsuffixed(snapshot.every);
-    let version = match snapshot.version.map(proc_macro2::Literal::u64_unsuffixed) {
-        Some(version) => quote!(__es::Option::Some(#version)),
-        None => quote!(__es::Option::None),
-    };
+    let version = snapshot.version.map(proc_macro2::Literal::u64_unsuffixed);
+    let version = version.map_or_else(|| quote!(__es::Option::None), |version| quote!(__es::Option::Some(#version)));
     quote_spanned! {at(snapshot.span)=>
         const SNAPSHOT: __es::Option<__es::SnapshotPolicy<Self>> =
             __es::Option::Some(__es::SnapshotPolicy::new(#every, #version, SHAPE.fidelity()));

@@ -31,9 +31,11 @@ impl Stored {
         let metas = attributes::serde(&field.attrs);
         let named = |name: &str| metas.iter().find(|meta| meta.path().is_ident(name));
         let name = named("rename").and_then(text).unwrap_or_else(|| renamed(&field.name(), rule));
-        let noted = ["default", "alias", "with", "serialize_with", "deserialize_with", "skip_serializing_if"];
-        let notes = metas.iter().filter(|meta| noted.iter().any(|name| meta.path().is_ident(name)));
-        let notes = notes.map(types::text).collect();
+        let decides = |meta: &&Meta| {
+            let known = ["default", "alias", "with", "serialize_with", "deserialize_with", "skip_serializing_if"];
+            known.iter().any(|name| meta.path().is_ident(name))
+        };
+        let notes = metas.iter().filter(decides).map(types::text).collect();
         let custom = ["with", "serialize_with", "deserialize_with"].iter().any(|name| named(name).is_some());
         // A `None` that is left out is read back as `None` by serde's own default, and by no other.
         let left_out = named("skip_serializing_if").is_some_and(|meta| {

@@ -56,21 +56,21 @@ impl Explorer {
                 Form::Hidden("it cannot be traced".to_owned())
             }
             Some(Kind::Plain(name)) => Form::Plain(name),
-            Some(Kind::Optional) => Form::Optional(self.inside(Step::Inside)),
-            Some(Kind::List) => Form::List(self.inside(Step::Inside)),
-            Some(Kind::Map) => Form::Map(self.inside(Step::Key), self.inside(Step::Value)),
-            Some(Kind::Tuple(len)) => Form::Tuple((0..len).map(|index| *self.inside(Step::Item(index))).collect()),
+            Some(Kind::Optional) => Form::Optional(Box::new(self.inside(Step::Inside))),
+            Some(Kind::List) => Form::List(Box::new(self.inside(Step::Inside))),
+            Some(Kind::Map) => Form::Map(Box::new(self.inside(Step::Key)), Box::new(self.inside(Step::Value))),
+            Some(Kind::Tuple(len)) => Form::Tuple((0..len).map(|index| self.inside(Step::Item(index))).collect()),
             Some(Kind::Struct(name, fields)) => self.named(name, fields, Self::fields),
             Some(Kind::Enum(name, variants)) => self.named(name, variants, Self::variants),
             Some(Kind::Any(expected)) => self.tagged().unwrap_or(Form::Hidden(expected)),
         }
     }
 
-    fn inside(&mut self, step: Step) -> Box<Form> {
+    fn inside(&mut self, step: Step) -> Form {
         self.path.push(step);
         let form = self.explore();
         self.path.pop();
-        Box::new(form)
+        form
     }
 
     fn named(
@@ -89,7 +89,7 @@ impl Explorer {
     }
 
     fn fields(&mut self, fields: &'static [&'static str]) -> Form {
-        Form::Struct(fields.iter().map(|field| (*field, *self.inside(Step::Field(field)))).collect())
+        Form::Struct(fields.iter().map(|field| (*field, self.inside(Step::Field(field)))).collect())
     }
 
     fn variants(&mut self, variants: &'static [&'static str]) -> Form {
@@ -100,7 +100,7 @@ impl Explorer {
         self.path.push(Step::Variant(variant));
         let form = match (self.at)(&self.path) {
             Some(Kind::Unit) => None,
-            Some(Kind::Newtype) => Some(*self.inside(Step::Inside)),
+            Some(Kind::Newtype) => Some(self.inside(Step::Inside)),
             _ => Some(self.explore()),
         };
         self.path.pop();
@@ -163,7 +163,7 @@ impl Form {
                 }
             }
             Self::Optional(_) | Self::List(_) | Self::Map(..) | Self::Plain(_) | Self::Again(_) | Self::Hidden(_) => {
-                line(text, depth, &self.name())
+                line(text, depth, &self.name());
             }
         }
     }

@@ -350,6 +350,7 @@ mod tests {
     }
 
     #[derive(Serialize)]
+    #[expect(clippy::option_option, reason = "what must be refused")]
     struct Line {
         price: f64,
         note: Option<Option<u8>>,
