@@ -257,7 +257,7 @@ fn the_tables_say_what_was_declared() {
     let dependencies = table.commands[3].handler.dependencies;
     assert_eq!(dependencies.iter().flatten().count(), 1);
     assert_eq!(Outer::describe().domains.len(), 2);
-    assert_eq!(<AccountOpened as HasShape>::shape().describe(), "  owner: String\n");
+    assert_eq!(<AccountOpened as HasShape>::shape().describe(), "  owner: String (claim \"owner\")\n");
 }
 
 #[value_object(validate)]

@@ -142,7 +142,7 @@ pub async fn visit(
 domain! { pub Offices = "offices"; aggregates: [Desk]; commands: [Visit] }
 
 /// A visit in a task of its own.
-type Visit = tokio::task::JoinHandle<Result<(), NotVisited>>;
+type Visiting = tokio::task::JoinHandle<Result<(), NotVisited>>;
 
 struct Rooms<S> {
     app: OnceLock<App<Offices, S>>,
@@ -152,7 +152,7 @@ struct Rooms<S> {
     /// Says that a held handler is there.
     holds: Arc<Notify>,
     later: Arc<Notify>,
-    visited_later: Arc<std::sync::Mutex<Vec<Visit>>>,
+    visited_later: Arc<std::sync::Mutex<Vec<Visiting>>>,
 }
 
 impl<S: Store> Office for Rooms<S> {

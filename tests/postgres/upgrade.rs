@@ -265,7 +265,7 @@ async fn what_an_old_program_does_not_know_stops_only_those_of_it_that_need_it()
         assert_eq!(new.table::<new::Count>().get(&sensor).await.unwrap().unwrap().measured, 2);
         assert_eq!(new.table::<new::StrictCount>().get(&sensor).await.unwrap().unwrap().measured, 2);
     }
-    assert!(new.subscriptions().health().borrow().is_well());
+    until("all is well", async || new.subscriptions().health().borrow().is_well()).await;
     new.shutdown().await;
 }
 

@@ -32,13 +32,25 @@ give_up() {
     exit 1
 }
 
-start() {
-    "$programs/postgres" -D "$folder/data" >>"$folder/log" 2>&1 </dev/null &
-    server=$!
+is_ready() {
     # The server writes its status there.
     until grep -q '^ready' "$folder/data/postmaster.pid" 2>/dev/null; do
-        kill -0 "$server" 2>/dev/null || give_up
+        kill -0 "$server" 2>/dev/null || return 1
         sleep 0.05
+    done
+}
+
+start() {
+    tries=0
+    while
+        "$programs/postgres" -D "$folder/data" >>"$folder/log" 2>&1 </dev/null &
+        server=$!
+        ! is_ready
+    do
+        # On a busy machine it takes a moment until the processes of a server that was killed have left its memory.
+        tries=$((tries + 1))
+        { [ "$tries" -lt 100 ] && tail -n 5 "$folder/log" | grep -q 'pre-existing shared memory'; } || give_up
+        sleep 0.1
     done
     echo ready
 }

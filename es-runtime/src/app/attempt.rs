@@ -55,6 +55,14 @@ struct Decision<A: Aggregate, O, E> {
     commit: NewCommit,
 }
 
+/// What became of the state that a command would be decided on.
+pub(super) enum Settled<A> {
+    /// This state is what is stored, or there is none that is.
+    On(Option<Held<A>>),
+    /// A decision that it stood on was not stored.
+    Undone,
+}
+
 /// How one try ended.
 enum Tried<O, E> {
     Done(Outcome<O, E>),
@@ -129,6 +137,7 @@ where
         let _permit = self.permit().await?;
         let held = match self.found_in_turn(turn, held, asked).await? {
             InTurn::Repeat(record) => return self.replay(&record).map(|receipt| Tried::Done(Ok(receipt))),
+            InTurn::Undone => return Ok(Tried::Undone),
             InTurn::New(Some(held)) => held,
             InTurn::New(None) => self.load().await?,
         };
@@ -183,18 +192,16 @@ where
     /// A pure decision on a state that lags behind costs a second try. A handler with side effects has only one: what an
     /// earlier dispatch left in the store's line, even if nobody waits for it any more, has to be settled before the ledger is
     /// asked and the aggregate loaded.
-    pub(super) async fn settle(
-        &self,
-        held: Option<Held<C::Aggregate>>,
-    ) -> Result<Option<Held<C::Aggregate>>, Failure<C>> {
+    pub(super) async fn settle(&self, held: Option<Held<C::Aggregate>>) -> Result<Settled<C::Aggregate>, Failure<C>> {
         let (version, chain) = match &held {
             Some(held) => (held.version, held.chain.clone()),
             None => (Version::NONE, DecisionChain::new()),
         };
         let confirm = self.confirm(version, chain, self.engine.now());
         match self.engine.store.submit(confirm).await.await {
-            Ok(_) => Ok(held),
-            Err(error) if error.is_conflict() => Ok(None),
+            Ok(_) => Ok(Settled::On(held)),
+            Err(AppendError::Conflict { .. }) => Ok(Settled::On(None)),
+            Err(AppendError::ChainBroken) => Ok(Settled::Undone),
             Err(error) => Err(self.failed(error)),
         }
     }

@@ -14,7 +14,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::attempt::{Attempt, Failure, panicked};
+use super::attempt::{Attempt, Failure, Settled, panicked};
 use super::dispatch::{ErrorOf, Outcome, OutputOf, Stage};
 use super::encode;
 use super::receipt::{Receipt, Visibility};
@@ -34,6 +34,8 @@ pub(super) enum InTurn<A> {
     Repeat(LedgerRecord),
     /// It is to be decided, on this state if there is one.
     New(Option<Held<A>>),
+    /// A decision that the state stood on was not stored: those in front of this command decide first.
+    Undone,
 }
 
 /// The number of events whose replay takes about as long as one look-up in the ledger.
@@ -75,7 +77,13 @@ where
         asked: &mut bool,
     ) -> Result<InTurn<C::Aggregate>, Failure<C>> {
         let settled = Self::SHAPE == HandlerShape::Orchestrates || self.used_recently();
-        let held = if settled { self.settle(held).await? } else { held };
+        let held = match settled {
+            true => match self.settle(held).await? {
+                Settled::Undone => return Ok(InTurn::Undone),
+                Settled::On(held) => held,
+            },
+            false => held,
+        };
         self.stage.reach(Stage::HERE);
         let expected = turn.expects_repeats();
         if self.options.key.is_none() || !settled && (*asked || held.is_some() && !expected) {

@@ -90,13 +90,20 @@ impl<A> Line<A> {
     ///
     /// Without a state to go on with one must load, and a load sees only what is durable: then everything before it has to be
     /// answered first, or what is decided would come out of order or conflict with what is on its way.
-    fn may_decide(&self, index: usize) -> bool {
-        let tentative = self.held.as_ref().is_some_and(|held| !held.chain.is_broken());
+    ///
+    /// `tentative` is what [`may_go_on`](Self::may_go_on) returned. It is asked once for each decision: a chain may break at
+    /// any moment, and whoever was let in front of a failure on a state must not load in its place.
+    fn may_decide(&self, index: usize, tentative: bool) -> bool {
         self.deciding.is_none()
             && self.places.iter().take(index).all(|place| match &place.stage {
                 Stage::Submitted(chain) => tentative && !chain.is_broken(),
                 Stage::Waiting(_) => false,
             })
+    }
+
+    /// Returns `true` if there is a state to decide on.
+    fn may_go_on(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| !held.chain.is_broken())
     }
 
     /// Ends the turn of whoever has this ticket.
@@ -109,7 +116,7 @@ impl<A> Line<A> {
     /// Finds who decides next, to be woken after the lock is released.
     fn next_waker(&mut self) -> Option<Waker> {
         let index = self.places.iter().position(|place| matches!(place.stage, Stage::Waiting(_)))?;
-        if !self.may_decide(index) {
+        if !self.may_decide(index, self.may_go_on()) {
             return None;
         }
         match &mut self.places.get_mut(index)?.stage {
@@ -138,14 +145,16 @@ impl<A> Turn<A> {
         let Some(index) = line.index(self.ticket) else {
             return Poll::Ready(None);
         };
-        if !line.may_decide(index) {
+        let tentative = line.may_go_on();
+        if !line.may_decide(index, tentative) {
             if let Some(place) = line.places.get_mut(index) {
                 place.stage = Stage::Waiting(Some(cx.waker().clone()));
             }
             return Poll::Pending;
         }
         line.deciding = Some(self.ticket);
-        Poll::Ready(line.held.take().filter(|held| !held.chain.is_broken()))
+        // If its chain has broken by now, the store refuses what is decided on it, and the place is kept.
+        Poll::Ready(line.held.take().filter(|_| tentative))
     }
 
     /// Gives the state back after a commit was handed to the store, and lets the next one decide on it.
@@ -207,5 +216,45 @@ impl<A> Drop for Turn<A> {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    /// A place in front whose decision fails comes back to be decided again. Whoever is behind it must not load the
+    /// aggregate in between, whenever the failure comes.
+    #[test]
+    fn nobody_loads_while_a_decision_in_front_may_come_back() {
+        const ROUNDS: u64 = 50_000;
+        let (round, current) = (AtomicU64::new(0), Mutex::new(DecisionChain::new()));
+        let mut loads = 0;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for next in 1..=ROUNDS {
+                    while round.load(Ordering::Acquire) < next {
+                        std::hint::spin_loop();
+                    }
+                    current.lock().break_off();
+                }
+            });
+            for next in 1..=ROUNDS {
+                let slot = Arc::new(Slot::<()>::new(StreamId::new("thing", "1")));
+                let (mut first, mut second) = (slot.enter(), slot.enter());
+                loads += u64::from(matches!(first.take().now_or_never(), Some(None)));
+                let chain = DecisionChain::new();
+                *current.lock() = chain.clone();
+                first.submitted(Held { state: None, version: Version::new(1), chain, bytes: 0 });
+                round.store(next, Ordering::Release);
+                loads += u64::from(matches!(second.take().now_or_never(), Some(None)));
+            }
+        });
+        // Only the first of each round.
+        assert_eq!(loads, ROUNDS);
     }
 }

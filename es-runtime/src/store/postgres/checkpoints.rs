@@ -22,7 +22,7 @@ use crate::store::{
 use crate::time::whole_micros;
 
 /// How long a rewind waits for open transactions that append below its position.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 impl CheckpointStore for PostgresStore {
     async fn project(&self, batch: Batch) -> Result<BatchDone, BatchError> {

@@ -8,6 +8,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
 use super::PostgresStore;
+use super::checkpoints::PATIENCE;
 use super::error::{DbError, damaged};
 use super::lookup::names;
 use super::open::locks;
@@ -82,7 +83,8 @@ impl PostgresStore {
         }
         let head = reading!(self, DOING, connection => head(connection).await)?;
         // What is in progress may still come in front of the head.
-        self.shared.horizon.pass(head).await?;
+        let passed = tokio::time::timeout(PATIENCE, self.shared.horizon.pass(head)).await;
+        passed.map_err(|_| StoreError::Locked { waited: PATIENCE })??;
         let opening = format!("{}; {SETTINGS}", self.opening(&[]));
         let scanned = self.work(DOING, opening, move |connection| {
             Box::pin(async move {
