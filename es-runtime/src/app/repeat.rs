@@ -77,13 +77,8 @@ where
         asked: &mut bool,
     ) -> Result<InTurn<C::Aggregate>, Failure<C>> {
         let settled = Self::SHAPE == HandlerShape::Orchestrates || self.used_recently();
-        let held = match settled {
-            true => match self.settle(held).await? {
-                Settled::Undone => return Ok(InTurn::Undone),
-                Settled::On(held) => held,
-            },
-            false => held,
-        };
+        let settling = if settled { self.settle(held).await? } else { Settled::On(held) };
+        let Settled::On(held) = settling else { return Ok(InTurn::Undone) };
         self.stage.reach(Stage::HERE);
         let expected = turn.expects_repeats();
         if self.options.key.is_none() || !settled && (*asked || held.is_some() && !expected) {
