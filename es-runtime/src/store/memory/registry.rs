@@ -139,7 +139,7 @@ impl Tables {
         }
     }
 
-    /// Gives everything that is registered under the projection's old name its new one. Who runs it now is fenced off.
+    /// Renames everything that is registered under the projection's old name. Workers that run it are fenced off.
     fn rename(&mut self, projection: &'static ProjectionDescriptor) -> Result<(), RegisterError> {
         let (name, named) = (projection.name, projection.name.to_owned());
         let is_known = self.projections.contains_key(name);

@@ -170,7 +170,7 @@ async fn register(
     Ok(End::Commit(Ok(())))
 }
 
-/// Gives everything that is registered under the projection's old name its new one, behind the locks of both names: commits that fold under the old
+/// Renames everything that is registered under the projection's old name, behind the locks of both names: commits that fold under the old
 /// one have ended. Who runs it now is fenced off.
 async fn rename(
     connection: &mut PgConnection,

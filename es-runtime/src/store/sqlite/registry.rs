@@ -133,7 +133,7 @@ async fn register(
     Ok(End::Commit(Ok(())))
 }
 
-/// Gives everything that is registered under the projection's old name its new one. Who runs it now is fenced off.
+/// Renames everything that is registered under the projection's old name. Workers that run it are fenced off.
 async fn rename(
     connection: &mut SqliteConnection,
     projection: &'static ProjectionDescriptor,
