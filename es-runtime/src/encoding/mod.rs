@@ -46,6 +46,7 @@ where
     write_and_compare(value, fidelity, into, |read| read == value)
 }
 
+#[inline]
 fn write_and_compare<T>(
     value: &T,
     fidelity: Fidelity,
@@ -56,22 +57,36 @@ where
     T: Serialize + DeserializeOwned,
 {
     if fidelity.is_exact() {
-        return serde_json::to_writer(into, value);
+        serde_json::to_writer(into, value)
+    } else if fidelity.is_unknown() {
+        write_and_read_back(value, into, equal)
+    } else {
+        strict::write(value, true, into)
     }
+}
+
+// Not inlined, so that the checks that need no reading stay small.
+#[inline(never)]
+fn write_and_read_back<T>(
+    value: &T,
+    into: &mut Vec<u8>,
+    equal: impl FnOnce(&T) -> bool,
+) -> Result<(), serde_json::Error>
+where
+    T: Serialize + DeserializeOwned,
+{
     let start = into.len();
     strict::write(value, true, into)?;
-    if fidelity.is_unknown() {
-        let written = into.get(start..).unwrap_or_default();
-        let read: T = read(written).map_err(|error| not_read_back(&error))?;
-        let again = serde_json::to_vec(&read)?;
-        if let Some(path) = compare::difference(written, &again)? {
-            return Err(changed(&path));
-        }
-        if !equal(&read) {
-            return Err(serde_json::Error::custom(
-                "it is not equal to what is read back; a field inside is not stored, or its `PartialEq` looks at more than is stored",
-            ));
-        }
+    let written = into.get(start..).unwrap_or_default();
+    let read: T = read(written).map_err(|error| not_read_back(&error))?;
+    let again = serde_json::to_vec(&read)?;
+    if let Some(path) = compare::difference(written, &again)? {
+        return Err(changed(&path));
+    }
+    if !equal(&read) {
+        return Err(serde_json::Error::custom(
+            "it is not equal to what is read back; a field inside is not stored, or its `PartialEq` looks at more than is stored",
+        ));
     }
     Ok(())
 }
