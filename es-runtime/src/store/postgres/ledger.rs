@@ -17,7 +17,14 @@ macro_rules! record_columns {
         "c.command, c.hash, c.output, c.version, c.position, c.event_ids, c.stream_no, s.tenant, s.category, s.key, c.tenant, c.key"
     };
 }
-pub(super) use record_columns;
+
+/// Reads entries by the arrays of their tenants and keys, each with its place in them.
+pub(super) const FIND_ALL: &str = concat!(
+    "SELECT e.place, ",
+    record_columns!(),
+    " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS e (tenant, key, place) \
+     JOIN command_ledger AS c ON c.tenant = e.tenant AND c.key = e.key LEFT JOIN streams AS s ON s.stream_no = c.stream_no"
+);
 
 /// How many entries one transaction forgets at most: others wait meanwhile.
 const FORGOTTEN_AT_ONCE: i64 = 1_000;
@@ -55,17 +62,42 @@ pub(super) fn record_of_row(row: &PgRow, first: usize) -> Result<LedgerRecord, S
     })
 }
 
-/// Looks a key up.
-pub(super) async fn find(connection: &mut PgConnection, tenant: &str, key: &str) -> Result<Option<PgRow>, sqlx::Error> {
-    sqlx::query(concat!(
-        "SELECT ",
-        record_columns!(),
-        " FROM command_ledger AS c LEFT JOIN streams AS s ON s.stream_no = c.stream_no WHERE c.tenant = $1 AND c.key = $2"
-    ))
-    .bind(escaped(tenant))
-    .bind(escaped(key))
-    .fetch_optional(connection)
-    .await
+/// What the ledger holds under a key.
+pub(super) type Found = Result<Option<LedgerRecord>, StoreError>;
+
+/// Reads the rows under tenants and keys. The first column is the key's place, from 1.
+pub(super) async fn find(connection: &mut PgConnection, keys: &[(String, String)]) -> Result<Vec<PgRow>, sqlx::Error> {
+    if let [(tenant, key)] = keys {
+        return sqlx::query(concat!(
+            "SELECT 1::bigint, ",
+            record_columns!(),
+            " FROM command_ledger AS c LEFT JOIN streams AS s ON s.stream_no = c.stream_no WHERE c.tenant = $1 AND c.key = $2"
+        ))
+        .bind(escaped(tenant))
+        .bind(escaped(key))
+        .fetch_all(connection)
+        .await;
+    }
+    sqlx::query(FIND_ALL)
+        .bind(keys.iter().map(|(tenant, _)| escaped(tenant)).collect::<Vec<_>>())
+        .bind(keys.iter().map(|(_, key)| escaped(key)).collect::<Vec<_>>())
+        // Planned each time: a plan made while the ledger was small reads all of it when it is large.
+        .persistent(false)
+        .fetch_all(connection)
+        .await
+}
+
+/// Puts the rows of [`find`] into the order of the keys.
+pub(super) fn found(rows: &[PgRow], count: usize) -> Result<Vec<Found>, StoreError> {
+    let mut found: Vec<Found> = std::iter::repeat_with(|| Ok(None)).take(count).collect();
+    for row in rows {
+        let place = row.try_get::<i64, _>(0).ok().and_then(|place| usize::try_from(place - 1).ok());
+        let Some(found) = place.and_then(|place| found.get_mut(place)) else {
+            return Err(damaged("the answer to a look-up in table command_ledger", "a row belongs to no key"));
+        };
+        *found = record_of_row(row, 1).map(Some);
+    }
+    Ok(found)
 }
 
 /// Forgets the oldest entries before a time, up to a limit; tells how many, and whether there may be more.

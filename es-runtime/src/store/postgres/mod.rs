@@ -14,6 +14,7 @@
 //! | `horizon`, `notify` | up to where the log is final; waking readers of other processes |
 //! | `read` | the log |
 //! | `ledger`, `identity`, `snapshot` | the smaller tables |
+//! | `together` | look-ups that share a statement |
 //! | `claims` | rules of claims, and keys that are built from the log |
 //! | `rows`, `select`, `value`, `table`, `statement` | read models: their tables, rows in and out |
 //! | `registry`, `checkpoints`, `letters`, `leases` | projections and those who follow the log |
@@ -55,6 +56,7 @@ mod sync;
 mod sync_connected;
 mod table;
 mod text;
+mod together;
 mod value;
 mod writer;
 
@@ -79,6 +81,7 @@ use error::{damaged, store_error};
 use horizon::Horizon;
 use open::Place;
 use pool::reading;
+use together::Together;
 use writer::{Work, Writer};
 
 pub use lend::ReadConnection;
@@ -128,6 +131,8 @@ struct Shared {
     head: Arc<watch::Sender<GlobalPosition>>,
     horizon: Horizon,
     stream_names: Cache<i64, StreamId>,
+    /// Look-ups in the ledger: by tenant and key.
+    ledger: Together<(String, String), ledger::Found>,
     /// Connections for functions of the user's.
     functions: PgPool,
     /// The processes that have leases through this store.
@@ -202,9 +207,19 @@ impl PostgresStore {
         ];
         let tasks = tasks.iter().map(tokio::task::JoinHandle::abort_handle).collect();
         let stream_names = Cache::new(options.cached_streams);
-        let (functions, processes) = (place.functions(), leases::Processes::default());
-        let shared =
-            Shared { place, pool, lock_class, head, horizon, stream_names, functions, processes, tasks, writing };
+        let shared = Shared {
+            functions: place.functions(),
+            place,
+            pool,
+            lock_class,
+            head,
+            horizon,
+            stream_names,
+            ledger: Together::default(),
+            processes: leases::Processes::default(),
+            tasks,
+            writing,
+        };
         Ok(Self { queue, shared: Arc::new(shared) })
     }
 }
@@ -289,10 +304,18 @@ impl PostgresStore {
     }
 }
 
+impl PostgresStore {
+    async fn find_all(&self, keys: Vec<(String, String)>) -> Vec<ledger::Found> {
+        let rows = reading!(self, "reading the ledger", connection => Ok(ledger::find(connection, &keys).await?));
+        rows.and_then(|rows| ledger::found(&rows, keys.len()))
+            .unwrap_or_else(|error| keys.iter().map(|_| Err(error.clone())).collect())
+    }
+}
+
 impl Ledger for PostgresStore {
     async fn find(&self, tenant: &str, key: &str) -> Result<Option<LedgerRecord>, StoreError> {
-        let row = reading!(self, "reading the ledger", connection => Ok(ledger::find(connection, tenant, key).await?))?;
-        row.as_ref().map(|row| ledger::record_of_row(row, 0)).transpose()
+        let all = |keys| async move { self.find_all(keys).await };
+        self.shared.ledger.ask((tenant.to_owned(), key.to_owned()), all).await
     }
 
     async fn forget_before(&self, time: DateTime<Utc>) -> Result<u64, StoreError> {
