@@ -26,6 +26,7 @@ mod whose_idle_connections_end {
         append::closing_finishes_what_was_submitted,
         ledger::a_recorded_command_is_found,
         ledger::a_key_used_twice_in_one_group_is_recorded_once,
+        ledger::look_ups_that_come_together_get_their_own_answers,
         ledger::a_command_without_events_is_recorded,
         ledger::old_entries_are_forgotten,
         claims::a_key_moves_within_one_group,

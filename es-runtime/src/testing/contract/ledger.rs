@@ -1,6 +1,7 @@
 //! The ledger: what a command with an idempotency key did is remembered, once.
 
 use chrono::TimeDelta;
+use futures_util::future::join_all;
 
 use super::fixture::*;
 use crate::event::GlobalPosition;
@@ -157,6 +158,27 @@ pub async fn keys_are_separate_by_tenant<S: Store>(store: S) {
     .await;
     assert!(results[1].is_ok(), "{results:?}");
     assert!(matches!(&results[2], Err(AppendError::KeyRecorded(record)) if record.stream == acme), "{results:?}");
+}
+
+/// Checks what its name says: of stored keys and others, in two tenants, one of the keys asked for by all.
+pub async fn look_ups_that_come_together_get_their_own_answers<S: Store>(store: S) {
+    let stored: Vec<_> = (0..600)
+        .map(|index| {
+            let tenant = if index % 2 == 0 { "acme" } else { "" };
+            commit(&stream(&index.to_string()).with_tenant(tenant), 0, 1).keyed(&format!("k{}", index / 2))
+        })
+        .collect();
+    let expected: Vec<_> = stored.iter().map(|commit| commit.stream.clone()).collect();
+    for result in store_together(&store, stored).await {
+        result.expect("stored");
+    }
+    let look_up = async |index: usize| {
+        let tenant = if index.is_multiple_of(2) { "acme" } else { "" };
+        let found = store.find(tenant, &format!("k{}", index / 2)).await.expect("readable");
+        assert_eq!(found.map(|record| record.stream), expected.get(index).cloned(), "{index}");
+        assert!(store.find("acme", "k0").await.expect("readable").is_some());
+    };
+    join_all((0..1_500).map(look_up)).await;
 }
 
 /// Checks what its name says, across more entries than a store may forget at once.

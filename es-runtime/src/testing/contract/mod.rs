@@ -79,6 +79,7 @@ macro_rules! store_contract {
             ledger::a_repeated_key_gives_the_first_record,
             ledger::a_repeated_key_with_another_hash_gives_the_first_record,
             ledger::a_key_used_twice_in_one_group_is_recorded_once,
+            ledger::look_ups_that_come_together_get_their_own_answers,
             ledger::a_repeated_key_wins_over_a_stale_version,
             ledger::a_failed_commit_records_nothing,
             ledger::a_command_without_events_is_recorded,
