@@ -126,6 +126,27 @@ impl Default for otherwise::Note {
     }
 }
 
+order!(claiming {} { pub struct Placed { #[claim("payment")] pub paid: u64, pub note: String } });
+order!(releasing {} { pub struct Placed { #[release("payment")] pub paid: u64, #[claim("note")] pub note: String } });
+order!(renamed {} { pub struct Placed { #[release("payment")] #[serde(rename = "sum")] pub paid: u64, pub note: String } });
+
+#[test]
+fn where_only_claims_changed_the_keys_are_to_be_built() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("events.lock");
+    update_events_lock::<claiming::Shop>(&file).unwrap();
+    let error = update_events_lock::<releasing::Shop>(&file).unwrap_err();
+    assert!(matches!(&error, LockError::ClaimsChanged { name, version: 1, .. } if name == "Placed"), "{error}");
+    let text = error.to_string();
+    for part in
+        ["-   paid: u64 (claim \"payment\")", "+   note: String (claim \"note\")", "`App::builder(..).build_claims()`"]
+    {
+        assert!(text.contains(part), "{text}");
+    }
+    let diff = changed::<claiming::Shop, renamed::Shop>();
+    assert!(diff.contains("+   sum: u64"), "{diff}");
+}
+
 #[test]
 fn other_stored_names_are_seen() {
     let diff = changed::<plain::Shop, camel::Shop>();

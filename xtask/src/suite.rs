@@ -9,6 +9,9 @@ use crate::interrupt::Interrupts;
 /// Every test on PostgreSQL has this in its path, and no other one has.
 const ON_POSTGRES: &str = "postgres";
 
+/// What `cargo run` tells a program of itself begins with this.
+const OF_THIS_PROGRAM: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+
 /// What is asked for.
 #[derive(Debug, Default)]
 pub struct Suite {
@@ -75,8 +78,16 @@ pub fn left_out(count: Option<usize>) -> String {
     )
 }
 
+/// As it is called from a shell. What `cargo run` says of this program would be news to build scripts that look at it (that
+/// of `ring` does), and everything that stands on them would be compiled anew in turns with calls from a shell.
 fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        if OF_THIS_PROGRAM.iter().any(|of_this| name.to_string_lossy().starts_with(of_this)) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
 }
 
 /// Tells whether `cargo nextest` can be run.
@@ -97,6 +108,15 @@ mod tests {
 
     fn suite(nextest: bool, without_postgres: bool, arguments: &[&str]) -> Suite {
         Suite { nextest, without_postgres, arguments: arguments.iter().map(Into::into).collect() }
+    }
+
+    /// Cargo runs this test, so it says these of it.
+    #[test]
+    fn cargo_hears_nothing_of_the_program_that_calls_it() {
+        let command = cargo();
+        let removed: Vec<_> = command.get_envs().filter(|(_, value)| value.is_none()).map(|(name, _)| name).collect();
+        assert!(removed.contains(&"CARGO_PKG_NAME".as_ref()), "{removed:?}");
+        assert!(removed.contains(&"CARGO_MANIFEST_DIR".as_ref()), "{removed:?}");
     }
 
     #[test]

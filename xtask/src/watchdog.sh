@@ -57,7 +57,7 @@ start() {
 
 cd "$folder" || exit 1
 "$programs/initdb" --pgdata="$folder/data" --username=postgres --pwfile="$folder/password" \
-    --auth-host=password --auth-local=reject --encoding=UTF8 --locale=C >"$folder/log" 2>&1 </dev/null || give_up
+    --auth-host=md5 --auth-local=reject --encoding=UTF8 --locale=C >"$folder/log" 2>&1 </dev/null || give_up
 cat "$folder/settings" >>"$folder/data/postgresql.conf" || give_up
 start
 # Only the pipe's end ends us. The server has its own handlers.

@@ -29,6 +29,20 @@ pub enum LockError {
         /// The difference, line by line.
         diff: String,
     },
+    /// An event claims or frees other keys; its stored form is the same.
+    #[error(
+        "the claims of event `{name}` version {version} changed (- locked, + program):\n{diff}\
+             stored events are still read. A store that has some of them starts after `App::builder(..).build_claims()`; \
+             if that is meant, delete the event's block from the file and run this again"
+    )]
+    ClaimsChanged {
+        /// The event's name.
+        name: String,
+        /// Its version.
+        version: u32,
+        /// The difference, line by line.
+        diff: String,
+    },
     /// An event's version is lower than the locked one.
     #[error("event `{name}` is locked at version {locked}, the program has version {version}: versions only go up")]
     WentBack {
@@ -161,8 +175,12 @@ fn both<D: Domain>(path: &Path) -> Result<(Blocks, Blocks), LockError> {
         if let Some(was) = locked.get(&(name.clone(), *version))
             && was != fields
         {
-            let diff = diff::lines(was, fields);
-            return Err(LockError::Changed { name: name.clone(), version: *version, diff });
+            let (name, version, diff) = (name.clone(), *version, diff::lines(was, fields));
+            return Err(if without_claims(was) == without_claims(fields) {
+                LockError::ClaimsChanged { name, version, diff }
+            } else {
+                LockError::Changed { name, version, diff }
+            });
         }
     }
     for (name, locked) in locked.keys() {
@@ -176,6 +194,13 @@ fn both<D: Domain>(path: &Path) -> Result<(Blocks, Blocks), LockError> {
         }
     }
     Ok((locked, program))
+}
+
+/// Returns a block's stored form alone.
+fn without_claims(block: &str) -> String {
+    let claim = |line: &str| [" (claim \"", " (release \""].iter().filter_map(|claim| line.find(claim)).min();
+    let lines = block.lines().map(|line| claim(line).map_or(line, |claim| &line[..claim]));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Gives the blocks of a domain and its parts.
