@@ -49,7 +49,8 @@ impl From<sqlx::Error> for Broken {
 /// How much longer the server may work on a statement than we wait for its function.
 const LATER: Duration = Duration::from_millis(500);
 
-/// What stands behind a function: the savepoint goes, which it does only in a transaction that is good; then the row that refers to nothing.
+/// What stands behind a function: the savepoint goes, which it does only in a transaction that is good; then the row that refers to nothing, which
+/// is there only in the transaction that the function was given.
 const END: &str = "RELEASE es_function; DELETE FROM running_functions; SET LOCAL statement_timeout TO DEFAULT";
 
 /// Runs a function inside of a transaction, and makes sure that the transaction is still there.
@@ -82,7 +83,16 @@ async fn run(connection: &mut PgConnection, function: Function<'_>) -> Result<()
 
 /// A transaction in which a statement failed does nothing any more, and whoever commits it is told that all is well: here it is found out.
 async fn finish(connection: &mut PgConnection, function: Function<'_>) -> Result<(), Broken> {
-    let Err(error) = connection.execute(END).await else { return Ok(()) };
+    let error = match connection.execute(END).await {
+        // The row of this transaction is the only one that it sees.
+        Ok(ended) if ended.rows_affected() == 1 => return Ok(()),
+        Ok(_) => {
+            let cause =
+                "it ended the transaction that it runs in and began another one; what it did is undone".to_owned();
+            return Err(Broken::Lost(ProjectionFailure::Failed { handler: function.name(), cause }));
+        }
+        Err(error) => error,
+    };
     let database = error.as_database_error();
     if database.and_then(DatabaseError::code).as_deref() == Some("25P02") {
         let cause = "a statement of it failed, and it went on as if nothing had happened".to_owned();

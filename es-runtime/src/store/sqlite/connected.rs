@@ -26,26 +26,35 @@ use crate::store::{Batch, BatchDone, BatchError, BatchWork, StoreError};
 /// How many instructions of SQLite's machine lie between two looks whether a statement is to stop.
 const INSTRUCTIONS: i32 = 4_000;
 
-/// Stops what a connection does, however long its statement would take.
-struct Watch(Arc<AtomicBool>);
+/// Watches what a function does on a connection.
+struct Watch {
+    /// Stops its statements, however long they would take.
+    stop: Arc<AtomicBool>,
+    /// The whole transaction was rolled back. Another one may have begun since, with a savepoint of the same name.
+    rolled_back: Arc<AtomicBool>,
+}
 
 impl Watch {
     /// Begins: until [`end`](Self::end), nothing on the connection can commit, and statements can be stopped.
     async fn begin(connection: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let rolled_back = Arc::new(AtomicBool::new(false));
+        let rolls_back = Arc::clone(&rolled_back);
         let mut handle = connection.lock_handle().await?;
         handle.set_commit_hook(|| false);
+        handle.set_rollback_hook(move || rolls_back.store(true, Ordering::Relaxed));
         handle.set_progress_handler(INSTRUCTIONS, move || !stopped.load(Ordering::Relaxed));
-        Ok(Self(stop))
+        Ok(Self { stop, rolled_back })
     }
 
-    /// Ends; waits for a statement that still runs.
-    async fn end(self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    /// Ends; waits for a statement that still runs. Returns `true` if the transaction is still the one in which it began.
+    async fn end(self, connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
         let mut handle = connection.lock_handle().await?;
         handle.remove_commit_hook();
+        handle.remove_rollback_hook();
         handle.remove_progress_handler();
-        Ok(())
+        Ok(!self.rolled_back.load(Ordering::Relaxed))
     }
 }
 
@@ -85,8 +94,8 @@ async fn watched(
         None => Ok(running.await),
     };
     // Only what was left in the middle still runs.
-    watch.0.store(!matches!(ran, Ok(Ok(_))), Ordering::Relaxed);
-    watch.end(connection).await?;
+    watch.stop.store(!matches!(ran, Ok(Ok(_))), Ordering::Relaxed);
+    let is_whole = watch.end(connection).await?;
     match ran {
         Err(after) => Err(Broken::Lost(ProjectionFailure::TimedOut { handler: function.name(), after })),
         Ok(Err(panic)) => {
@@ -95,11 +104,11 @@ async fn watched(
         }
         Ok(Ok(Err(failure))) => Err(Broken::Failed(failure)),
         Ok(Ok(Ok(()))) => {
-            let ended = |_| {
-                let cause = "it ended the transaction that it runs in; what it did is undone".to_owned();
-                Broken::Lost(ProjectionFailure::Failed { handler: function.name(), cause })
-            };
-            connection.execute("RELEASE es_function").await.map(drop).map_err(ended)
+            if is_whole && connection.execute("RELEASE es_function").await.is_ok() {
+                return Ok(());
+            }
+            let cause = "it ended the transaction that it runs in; what it did is undone".to_owned();
+            Err(Broken::Lost(ProjectionFailure::Failed { handler: function.name(), cause }))
         }
     }
 }

@@ -67,6 +67,7 @@ async fn write(db: &mut PgConnection, event: &Recorded<AnyEvent>) -> Result<(), 
         "commit" => write_behind(db, "COMMIT").await,
         "roll back" => write_behind(db, "ROLLBACK").await,
         "begin anew" => write_behind(db, "ROLLBACK; BEGIN; SAVEPOINT es_function").await,
+        "begin to write" => write_behind(db, "ROLLBACK; BEGIN READ WRITE; SAVEPOINT es_function").await,
         _ => Ok(()),
     }
 }
@@ -168,7 +169,7 @@ async fn functions_run_in_the_transaction_of_the_checkpoint() {
 
 #[tokio::test]
 async fn whatever_a_function_does_its_batch_is_undone_whole() {
-    let untidy = ["fail", "panic", "wait", "sleep", "pass over", "commit", "roll back", "begin anew"];
+    let untidy = ["fail", "panic", "wait", "sleep", "pass over", "commit", "roll back", "begin anew", "begin to write"];
     for what in untidy {
         let bench = Bench::new(&[("alone", "1"), ("alone", what), ("alone", "3"), ("slice", "4")]).await;
         let refused = bench.project().await;
