@@ -103,9 +103,9 @@ async fn import<S: Store>(app: &App<Tallies, S>, tally: u32, kept: bool, in_flig
         }};
     }
     if kept {
-        all!(Keep)
+        all!(Keep);
     } else {
-        all!(Count)
+        all!(Count);
     }
     Ok((start.elapsed(), repeats))
 }
