@@ -45,6 +45,16 @@ impl Foreign {
         stream: &StreamId,
         events: &[(&str, &str)],
     ) -> Vec<i64> {
+        self.try_append_events(positions, stream, events).await.unwrap()
+    }
+
+    /// The same, where it may be refused.
+    pub async fn try_append_events(
+        &mut self,
+        positions: Option<&[i64]>,
+        stream: &StreamId,
+        events: &[(&str, &str)],
+    ) -> Result<Vec<i64>, sqlx::Error> {
         let number: i64 = sqlx::query_scalar("SELECT nextval('stream_numbers')").fetch_one(&mut self.0).await.unwrap();
         assert_eq!((stream.tenant(), stream.category()), ("", "account"));
         let ids: Vec<_> = events.iter().map(|_| *EventId::new_v7().as_uuid()).collect();
@@ -59,7 +69,6 @@ impl Foreign {
             .bind(events.iter().map(|(kind, _)| *kind).collect::<Vec<_>>())
             .fetch_one(&mut self.0)
             .await
-            .unwrap()
     }
 
     /// Ends by `COMMIT`, `ROLLBACK`, or `PREPARE TRANSACTION`. Gives the connection.

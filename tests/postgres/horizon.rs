@@ -310,3 +310,23 @@ async fn whoever_reads_the_whole_log_takes_no_open_gap_for_its_end() {
     assert_eq!(rest.len(), 2);
     app.shutdown().await;
 }
+
+/// Anybody may notify.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_notification_of_anybody_is_a_reason_to_look_and_no_more() {
+    let schema = schema!();
+    let (store, other) = (schema.open().await, schema.open().await);
+    let mut head = store.watch();
+    append(&other, &stream("a"), 0, 1).await;
+    let end = append(&other, &stream("a"), 1, 1).await.position;
+    until("the head is known", async || *head.borrow_and_update() == end).await;
+    let channel = format!("es_{}", schema.name());
+    for payload in ["18446744073709551615", "9223372036854775807", "-1", "", "news"] {
+        schema.raw(&format!("SELECT pg_notify('{channel}', '{payload}')")).await;
+    }
+    let end = append(&other, &stream("a"), 2, 1).await.position;
+    until("the next event is heard of", async || *head.borrow_and_update() == end).await;
+    assert_eq!(*store.watch().borrow(), end);
+    store.close().await;
+    other.close().await;
+}

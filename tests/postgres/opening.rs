@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use es_runtime::event::GlobalPosition;
 use es_runtime::store::{EventStore as _, PostgresStore, StoreError};
+use es_runtime::testing::contract::fixture::{append, stream};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::schema;
+use super::{Schema, schema, server_of_its_own};
 use crate::place::Place as _;
 
 /// What the tests let a store wait for a connection.
@@ -48,6 +50,46 @@ async fn tables_of_a_newer_program_are_refused() {
         let Err(StoreError::NewerSchema { found: 99, known }) = refused else { panic!("{refused:?}") };
         assert!(known < 99);
     }
+}
+
+/// On a standby nobody sees which positions are still to be filled.
+#[tokio::test]
+async fn a_standby_is_refused() {
+    let Some(mut server) = server_of_its_own() else { return };
+    let schema = Schema::on(server.url());
+    let store = schema.open().await;
+    append(&store, &stream("a"), 0, 1).await;
+    store.close().await;
+    server.stop().unwrap();
+    let signal = server.folder().join("data/standby.signal");
+    std::fs::write(&signal, "").unwrap();
+    server.start_again().unwrap();
+    for migrate in [true, false] {
+        let options = PostgresStore::options().schema(schema.name()).migrate(migrate).connect_timeout(LIMIT);
+        match options.connect_with(schema.options()).await {
+            Err(error @ StoreError::Unavailable { .. }) => assert!(error.to_string().contains("standby"), "{error}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    // One that lives on while its server becomes a standby reads nothing there, and goes on at the primary.
+    server.stop().unwrap();
+    std::fs::remove_file(&signal).unwrap();
+    server.start_again().unwrap();
+    let options = PostgresStore::options().schema(schema.name()).connect_timeout(LIMIT);
+    let store = options.connect_with(schema.options()).await.unwrap();
+    server.stop().unwrap();
+    std::fs::write(&signal, "").unwrap();
+    server.start_again().unwrap();
+    let read = store.read_all(GlobalPosition::START, 10).await;
+    assert!(matches!(read, Err(StoreError::Unavailable { .. })), "{read:?}");
+    let head = store.head().await;
+    assert!(matches!(head, Err(StoreError::Unavailable { .. })), "{head:?}");
+    server.stop().unwrap();
+    std::fs::remove_file(&signal).unwrap();
+    server.start_again().unwrap();
+    append(&store, &stream("a"), 1, 1).await;
+    assert_eq!(store.read_all(GlobalPosition::START, 10).await.unwrap().len(), 2);
+    store.close().await;
 }
 
 #[tokio::test]

@@ -4,8 +4,10 @@ use es_runtime::event::{GlobalPosition, Version};
 use es_runtime::prelude::App;
 use es_runtime::store::{
     AppendError, EventStore as _, ExternalId, IdentityMap as _, Ledger as _, PostgresStore, SnapshotStore as _,
+    StoreError,
 };
 use es_runtime::testing::contract::fixture::{With as _, append, assert_conflict, commit, now, store_one, stream};
+use es_runtime::testing::contract::read_side::{FIRST, Projected as _, Worker, balance, commit_of, record, register};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 
@@ -17,10 +19,15 @@ use crate::place::Place as _;
 
 const PAGE: &str = include_str!("../../docs/postgres.md");
 
-/// The first block of SQL below the heading `Rights`, for another schema and another role.
 fn grants(schema: &str, role: &str) -> String {
+    block(0, schema, role)
+}
+
+/// A block of SQL below the heading `Rights`, for another schema and another role.
+fn block(number: usize, schema: &str, role: &str) -> String {
     let section = PAGE.split("\n## Rights\n").nth(1).expect("the page has a section on rights");
-    let block = section.split("```sql\n").nth(1).expect("with a block of SQL").split("```").next().unwrap();
+    let block = section.split("```sql\n").nth(number + 1).expect("with a block of SQL").split("```").next().unwrap();
+    let read_models = read_models(schema);
     let is_word = |character: char| character.is_alphanumeric() || character == '_';
     let mut sql = String::new();
     let mut rest = block;
@@ -31,6 +38,7 @@ fn grants(schema: &str, role: &str) -> String {
         sql.push_str(match word {
             "es" => schema,
             "bank" => role,
+            "es_read" => &read_models,
             other => other,
         });
         rest = behind;
@@ -38,10 +46,16 @@ fn grants(schema: &str, role: &str) -> String {
     sql + rest
 }
 
+/// The schema of the read models beside a store's.
+fn read_models(schema: &str) -> String {
+    format!("{schema}_read")
+}
+
 /// A role with the documented rights in a schema that is up to date. It goes away with [`end`](Role::end).
 pub struct Role {
     pub name: String,
     options: PgConnectOptions,
+    read_models: String,
     owner: PgConnection,
 }
 
@@ -58,7 +72,7 @@ impl Role {
             .await
             .unwrap();
         let options = schema.options().username(&name).password(&secret);
-        Self { name, options, owner }
+        Self { name, options, read_models: read_models(schema.name()), owner }
     }
 
     pub async fn store(&self, schema: &Schema) -> PostgresStore {
@@ -66,7 +80,8 @@ impl Role {
     }
 
     async fn store_at(&self, schema: &Schema, options: PgConnectOptions) -> PostgresStore {
-        PostgresStore::options().schema(schema.name()).migrate(false).connect_with(options).await.unwrap()
+        let store = PostgresStore::options().schema(schema.name()).read_model_schema(read_models(schema.name()));
+        store.migrate(false).connect_with(options).await.unwrap()
     }
 
     pub fn options(&self) -> &PgConnectOptions {
@@ -78,7 +93,9 @@ impl Role {
     }
 
     pub async fn end(mut self) {
-        let drop = format!("DROP OWNED BY {0} CASCADE; DROP ROLE {0}", self.name);
+        let Self { name, read_models, .. } = &self;
+        let drop =
+            format!("DROP OWNED BY {name} CASCADE; DROP ROLE {name}; DROP SCHEMA IF EXISTS {read_models} CASCADE");
         sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut self.owner).await.unwrap();
     }
 }
@@ -90,9 +107,11 @@ fn code(error: &sqlx::Error) -> Option<String> {
 /// Statements that change or delete events, or what keeps them from it.
 const CHANGES: [&str; 3] = ["UPDATE event_log SET body = 'another'", "DELETE FROM event_log", "TRUNCATE event_log"];
 
-const BEYOND: [&str; 8] = [
+const BEYOND: [&str; 10] = [
     "INSERT INTO event_log (position, stream_no, version, event_id, kind, schema_version, body, meta, at) \
      SELECT position + 1000, stream_no, version + 1000, event_id, kind, schema_version, body, meta, at FROM event_log",
+    "SELECT key FROM signing_key",
+    "SELECT es_signature('1')",
     "DROP TABLE event_log",
     "DROP TRIGGER event_log_is_not_updated ON event_log",
     "ALTER TABLE event_log DISABLE TRIGGER ALL",
@@ -225,6 +244,118 @@ async fn nobody_appends_without_the_right_to() {
     role.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_with_the_documented_rights_projects_into_a_schema_of_its_own() {
+    let schema = schema!();
+    let role = Role::make(&schema).await;
+    let store = role.store(&schema).await;
+    // Without a history it serves at once.
+    register(&store, &FIRST).await;
+    record(&store, &stream("a"), 0, &["opened", "deposited:5"]).await;
+    let mut worker = Worker::start(&store, &FIRST).await;
+    worker.catch_up().await;
+    assert_eq!(balance(&store, &FIRST, "a").await.unwrap().cents, 5);
+    let mut owner = schema.connect().await;
+    let mut made: Vec<(String, String)> = sqlx::query_as(
+        "SELECT c.relnamespace::regnamespace::text, c.relname::text FROM pg_class AS c \
+         WHERE c.relkind IN ('r', 'v') AND pg_get_userbyid(c.relowner) = $1",
+    )
+    .bind(&role.name)
+    .fetch_all(&mut owner)
+    .await
+    .unwrap();
+    made.sort();
+    let table = FIRST.table.unwrap().name;
+    let expected = [table.to_owned(), format!("{table}_v{}", FIRST.version)];
+    assert_eq!(made, expected.map(|name| (role.read_models.clone(), name)));
+    store.close().await;
+    role.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_that_a_role_made_beside_the_stores_move_to_their_own_schema() {
+    let schema = schema!();
+    let role = Role::make(&schema).await;
+    let mut owner = schema.connect().await;
+    // As it was granted once.
+    let (name, of) = (&role.name, schema.name());
+    owner.execute(AssertSqlSafe(format!("GRANT CREATE ON SCHEMA {of} TO {name}"))).await.unwrap();
+    let options = PostgresStore::options().schema(of).migrate(false);
+    let store = options.connect_with(role.options.clone()).await.unwrap();
+    record(&store, &stream("a"), 0, &["opened", "deposited:5"]).await;
+    register(&store, &FIRST).await;
+    Worker::start(&store, &FIRST).await.catch_up().await;
+    store.close().await;
+    sqlx::raw_sql(AssertSqlSafe(block(1, of, name))).execute(&mut owner).await.unwrap();
+    let store = role.store(&schema).await;
+    register(&store, &FIRST).await;
+    assert_eq!(balance(&store, &FIRST, "a").await.unwrap().cents, 5);
+    record(&store, &stream("a"), 2, &["deposited:2"]).await;
+    Worker::start(&store, &FIRST).await.catch_up().await;
+    assert_eq!(balance(&store, &FIRST, "a").await.unwrap().cents, 7);
+    store.close().await;
+    role.end().await;
+}
+
+#[tokio::test]
+async fn a_schema_for_read_models_that_is_not_there_is_named() {
+    let schema = schema!();
+    let role = Role::make(&schema).await;
+    let options = PostgresStore::options().schema(schema.name()).read_model_schema("nowhere_at_all").migrate(false);
+    let error = options.connect_with(role.options.clone()).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Unavailable { reason, .. } if reason.contains("`nowhere_at_all`")), "{error}");
+    // The owner makes it.
+    let options = PostgresStore::options().schema(schema.name()).read_model_schema(read_models(schema.name()));
+    let mut owner = schema.connect().await;
+    owner.execute(AssertSqlSafe(format!("DROP SCHEMA {}", role.read_models))).await.unwrap();
+    let store = options.connect_with(schema.options()).await.unwrap();
+    register(&store, &FIRST).await;
+    record(&store, &stream("a"), 0, &["opened", "deposited:5"]).await;
+    Worker::start(&store, &FIRST).await.catch_up().await;
+    assert_eq!(balance(&store, &FIRST, "a").await.unwrap().cents, 5);
+    store.close().await;
+    role.end().await;
+}
+
+#[tokio::test]
+async fn an_append_takes_only_positions_that_its_transaction_has_reserved() {
+    let schema = schema!();
+    let store = schema.open().await;
+    let mut other = Foreign::begin(&schema).await;
+    let of_another = other.reserve(2).await;
+    other.roll_back().await;
+    let refused = async |reserve: i32, forged: Option<&str>, positions: &[i64]| {
+        let mut foreign = Foreign::begin(&schema).await;
+        if reserve > 0 {
+            foreign.reserve(reserve).await;
+        }
+        if let Some(forged) = forged {
+            sqlx::query("SELECT set_config('es.reserved', $1, true)")
+                .bind(forged)
+                .execute(foreign.connection())
+                .await
+                .unwrap();
+        }
+        let error = foreign.try_append_events(Some(positions), &stream("a"), &[("made", "a")]).await.unwrap_err();
+        assert_eq!(code(&error).as_deref(), Some("22023"), "{error}");
+    };
+    refused(0, None, &[i64::MAX]).await;
+    refused(0, None, &of_another[..1]).await;
+    refused(1, None, &of_another[..1]).await;
+    let forged = format!("{};{}", of_another[0], "0".repeat(64));
+    refused(1, Some(&forged), &of_another[..1]).await;
+    refused(0, Some(""), &of_another[..1]).await;
+    // Its own, all of them or some.
+    let mut foreign = Foreign::begin(&schema).await;
+    let reserved = foreign.reserve(3).await;
+    foreign.append(Some(&reserved[1..2]), &stream("b"), &["b 1".to_owned()]).await;
+    foreign.append(Some(&reserved[2..]), &stream("c"), &["c 1".to_owned()]).await;
+    foreign.commit().await;
+    assert!(append(&store, &stream("d"), 0, 1).await.position.get().cast_signed() > reserved[2]);
+    assert_eq!(store.event_count().await.unwrap(), 3);
+    store.close().await;
+}
+
 /// Whoever may append runs code with the owner's rights. It must be the owner's code, and work on the owner's tables.
 #[tokio::test]
 async fn nothing_stands_in_for_the_tables_and_functions_that_append() {
@@ -254,13 +385,46 @@ async fn nothing_stands_in_for_the_tables_and_functions_that_append() {
             RAISE EXCEPTION 'a planted trigger runs as %', current_user; END $$; \
         CREATE TRIGGER ran BEFORE INSERT ON pg_temp.event_log FOR EACH ROW EXECUTE FUNCTION pg_temp.ran()";
     sqlx::raw_sql(plant).execute(&mut mine).await.unwrap();
+    // Where the role may create what it likes: better fits again, and the functions' own names.
+    let read = read_models(of);
+    let raise = "LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'planted code runs as %', current_user; END $$";
+    let plant = format!(
+        "CREATE FUNCTION {read}.cardinality(bigint[]) RETURNS integer {raise}; \
+        CREATE FUNCTION {read}.unnest(bigint[]) RETURNS SETOF bigint {raise}; \
+        CREATE FUNCTION {read}.split_part(text, text, bigint) RETURNS text {raise}; \
+        CREATE FUNCTION {read}.format(text, name) RETURNS text {raise}; \
+        CREATE FUNCTION {read}.es_check_claims(text[], text[], text[]) RETURNS void {raise}; \
+        CREATE FUNCTION {read}.es_take_positions(integer) RETURNS bigint[] {raise}; \
+        CREATE FUNCTION {read}.same(bigint, bigint) RETURNS boolean {raise}; \
+        CREATE OPERATOR {read}.= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = {read}.same); \
+        CREATE TABLE {read}.claim_rules (LIKE {of}.claim_rules); \
+        CREATE TABLE {read}.event_log (LIKE {of}.event_log); \
+        CREATE FUNCTION {read}.ran() RETURNS trigger {raise}; \
+        CREATE TRIGGER ran BEFORE INSERT ON {read}.event_log FOR EACH ROW EXECUTE FUNCTION {read}.ran()"
+    );
+    sqlx::raw_sql(AssertSqlSafe(plant)).execute(&mut mine).await.unwrap();
+    for plant in [
+        format!("CREATE FUNCTION {of}.cardinality(bigint[]) RETURNS integer {raise}"),
+        format!("CREATE TABLE {of}.mine ()"),
+        format!("CREATE TYPE {of}.mine AS (a integer)"),
+        format!("CREATE OPERATOR {of}.= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = {read}.same)"),
+        format!("CREATE TRIGGER ran BEFORE INSERT ON {of}.event_log FOR EACH ROW EXECUTE FUNCTION {read}.ran()"),
+        "CREATE CAST (bigint[] AS text) WITH INOUT AS IMPLICIT".to_owned(),
+    ] {
+        let refused = mine.execute(AssertSqlSafe(plant.as_str())).await.unwrap_err();
+        assert_eq!(code(&refused).as_deref(), Some("42501"), "{plant}: {refused}");
+    }
     let mut foreign = Foreign::on(mine).await;
     foreign.append(None, &stream("a"), &["a 1".to_owned()]).await;
     foreign.commit().await;
-    let store = role.store_at(&schema, options).await;
+    let store = role.store_at(&schema, options.clone()).await;
     append(&store, &stream("b"), 0, 1).await;
     let log = store.read_all(GlobalPosition::START, 10).await.unwrap();
     assert_eq!(log.len(), 2);
+    // Positions that were reserved, with a projection beside, and keys that are built.
+    register(&store, &FIRST).await;
+    store_one(&store, commit_of(&stream("c"), 0, &["opened", "deposited:5"]).projected(&[&FIRST])).await.unwrap();
+    App::<with::Club, _>::builder(store.clone()).build_claims().await.unwrap();
     store.close().await;
     sqlx::raw_sql(AssertSqlSafe(format!("DROP OWNED BY {name} CASCADE"))).execute(&mut owner).await.unwrap();
     owner.close().await.unwrap();

@@ -259,9 +259,7 @@ impl EventStore for PostgresStore {
     }
 
     async fn head(&self) -> Result<GlobalPosition, StoreError> {
-        self.number("reading the log's head", "SELECT coalesce(max(position), 0) FROM event_log")
-            .await
-            .map(GlobalPosition::new)
+        self.number("reading the log's head", notify::HEAD).await.map(GlobalPosition::new)
     }
 
     async fn event_count(&self) -> Result<u64, StoreError> {

@@ -1,7 +1,8 @@
 //! Wakes readers: those of other processes by a notification, those of this one when a notification comes.
 //!
 //! A notification inside of the append's transaction would let one commit through at a time. So it is sent afterwards, by itself, at most 200
-//! times a second; it carries the position, and losing one costs time only.
+//! times a second; it carries the position, and losing one costs time only. Anybody may notify, so a position is a reason to look at the log,
+//! and no more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,9 @@ use tokio::sync::watch;
 
 use super::silence::Patience;
 use crate::event::GlobalPosition;
+
+/// The greatest position in the log.
+pub(super) const HEAD: &str = "SELECT coalesce(max(position), 0) FROM event_log";
 
 /// How long lies between two notifications at least.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -58,9 +62,14 @@ async fn listen_once(pool: &PgPool, channel: &str, head: &watch::Sender<GlobalPo
     head.send_modify(|_| {});
     while let Some(notification) = listener.try_recv().await? {
         let position = notification.payload().parse().map_or(GlobalPosition::START, GlobalPosition::new);
+        if position <= *head.borrow() {
+            continue;
+        }
+        let stored: i64 = sqlx::query_scalar(HEAD).fetch_one(pool).await?;
+        let stored = GlobalPosition::new(stored.cast_unsigned());
         head.send_if_modified(|head| {
-            let news = position > *head;
-            *head = position.max(*head);
+            let news = stored > *head;
+            *head = stored.max(*head);
             news
         });
     }

@@ -18,11 +18,12 @@ use crate::projection::BoxFuture;
 use crate::store::StoreError;
 
 /// The schema's tables, oldest first. What is published here is never changed.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (1, "event log", include_str!("../../../migrations/postgres/0001_event_log.sql")),
     (2, "read side", include_str!("../../../migrations/postgres/0002_read_side.sql")),
     (3, "claim rules", include_str!("../../../migrations/postgres/0003_claim_rules.sql")),
     (4, "renamed projections", include_str!("../../../migrations/postgres/0004_renamed_projections.sql")),
+    (5, "reserved positions", include_str!("../../../migrations/postgres/0005_reserved_positions.sql")),
 ];
 
 /// The oldest server that the store runs on, as the server counts.
@@ -46,9 +47,41 @@ pub(super) mod locks {
 pub(super) struct Place {
     options: PgConnectOptions,
     pub(super) schema: String,
+    /// The schema of the read models, if it is another one.
+    read_models: Option<String>,
     pub(super) connect_timeout: Duration,
     pub(super) patience: Patience,
     connections: u32,
+}
+
+/// Where tables and views of read models are made: in the store's schema, or in one of their own.
+#[derive(Clone, Debug)]
+pub(super) struct ReadModels {
+    store: String,
+    own: Option<String>,
+}
+
+impl ReadModels {
+    /// Returns the schemas in which their names have to be free.
+    pub(super) fn schemas(&self) -> Vec<String> {
+        [&self.store].into_iter().chain(&self.own).cloned().collect()
+    }
+
+    /// Returns a statement that makes something, so that it is made in their schema.
+    pub(super) fn making(&self, sql: &str) -> String {
+        let [before, after] = self.paths();
+        format!("{before}{sql};{after}")
+    }
+
+    /// Returns what is run before and after something is made. Nothing, if they share the store's schema.
+    pub(super) fn paths(&self) -> [String; 2] {
+        let Some(own) = &self.own else { return Default::default() };
+        let store = &self.store;
+        [
+            format!("SET LOCAL search_path = {own},{store},public,pg_temp; "),
+            format!(" SET LOCAL search_path = {}", search_path(store, Some(own))),
+        ]
+    }
 }
 
 impl Place {
@@ -60,10 +93,10 @@ impl Place {
                 && schema.len() <= 40
                 && !schema.starts_with("pg_")
         };
-        if !fits(&options.schema) {
+        let read_models = options.read_model_schema.as_ref().filter(|schema| **schema != options.schema).cloned();
+        if let Some(schema) = [&options.schema].into_iter().chain(&read_models).find(|schema| !fits(schema)) {
             let reason = format!(
-                "`{}` cannot be the schema's name: it takes up to 40 lower-case letters, digits and `_`, does not begin with a digit or `pg_`",
-                options.schema
+                "`{schema}` cannot be the schema's name: it takes up to 40 lower-case letters, digits and `_`, does not begin with a digit or `pg_`",
             );
             return Err(StoreError::Unavailable { reason, source: None });
         }
@@ -71,8 +104,7 @@ impl Place {
         let connection =
             if connection.get_application_name().is_none() { connection.application_name("es") } else { connection };
         let settings = [
-            // Temporary tables come last: they stand in for none of ours.
-            ("search_path", format!("{},public,pg_temp", options.schema)),
+            ("search_path", search_path(&options.schema, read_models.as_deref())),
             ("synchronous_commit", options.durability.setting().to_owned()),
             ("statement_timeout", millis(options.statement_timeout).to_string()),
             ("idle_in_transaction_session_timeout", millis(options.idle_in_transaction_timeout).to_string()),
@@ -82,10 +114,16 @@ impl Place {
         Ok(Self {
             options: connection.options(settings).disable_statement_logging(),
             schema: options.schema.clone(),
+            read_models,
             connect_timeout: options.connect_timeout,
             patience: Patience::new(options.statement_timeout),
             connections: options.connections,
         })
+    }
+
+    /// Returns where tables and views of read models are made.
+    pub(super) fn read_models(&self) -> ReadModels {
+        ReadModels { store: self.schema.clone(), own: self.read_models.clone() }
     }
 
     /// Names the channel that new events are told on.
@@ -102,6 +140,7 @@ impl Place {
             // A connection that is gone shows at its first use, and what was asked is asked again: see `pool.rs`.
             .test_before_acquire(false)
             .before_acquire(self.trusting())
+            .after_connect(|connection, _| Box::pin(is_primary(connection)))
             .connect_lazy_with(self.options.clone())
     }
 
@@ -122,7 +161,8 @@ impl Place {
         let options = PgPoolOptions::new()
             .max_connections(self.connections)
             .acquire_timeout(self.connect_timeout)
-            .test_before_acquire(false);
+            .test_before_acquire(false)
+            .after_connect(|connection, _| Box::pin(is_primary(connection)));
         super::lend::pool(options, self.options.clone())
     }
 
@@ -165,7 +205,10 @@ impl Place {
 
     /// Opens the database for the first time: connects, looks whether the server is fit, updates the tables.
     pub(super) async fn open(&self, migrate: bool) -> Result<Line, StoreError> {
-        let Line { mut connection, session } = self.connect(&self.options).await?;
+        // Whoever migrates may be the owner: the schema of the read models, where others may make functions, is none of its business.
+        let path = search_path(&self.schema, None);
+        let Line { mut connection, session } =
+            self.connect(&self.options.clone().options([("search_path", path)])).await?;
         let unfit = |reason: String| StoreError::Unavailable { reason, source: None };
         if connection.server_version_num().is_some_and(|version| version < OLDEST_SERVER) {
             return Err(unfit("the server is older than PostgreSQL 14".to_owned()));
@@ -178,7 +221,49 @@ impl Place {
             return Err(unfit(format!("the database is in {encoding}, not in UTF-8")));
         }
         self.migrate(&mut connection, migrate).await?;
+        self.look_at_rights(&mut connection).await.map_err(|error| store_error(error, "reading its rights"))?;
+        if let Some(read_models) = &self.read_models {
+            self.find(&mut connection, read_models, migrate).await?;
+        }
         Ok(Line { connection, session })
+    }
+
+    /// Warns if this role could have its own code run by the owner.
+    async fn look_at_rights(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let may_create: Option<bool> = sqlx::query_scalar(
+            "SELECT has_schema_privilege(n.oid, 'CREATE') AND NOT pg_has_role(n.nspowner, 'USAGE') \
+             FROM pg_namespace AS n WHERE n.nspname::text = $1",
+        )
+        .bind(&self.schema)
+        .fetch_optional(connection)
+        .await?;
+        if may_create == Some(true) {
+            tracing::warn!(
+                schema = self.schema,
+                "this role may create objects in the schema of the functions that run with the owner's rights: \
+                 give its read models a schema of their own (`read_model_schema`), and revoke CREATE on this one"
+            );
+        }
+        Ok(())
+    }
+
+    /// Finds the schema of the read models, or makes it.
+    async fn find(&self, connection: &mut PgConnection, read_models: &str, may_make: bool) -> Result<(), StoreError> {
+        let found =
+            sqlx::query_scalar("SELECT to_regnamespace($1) IS NOT NULL").bind(read_models).fetch_one(&mut *connection);
+        let is_there: bool =
+            found.await.map_err(|error| store_error(error, "looking for the schema of the read models"))?;
+        if !is_there && !may_make {
+            let reason = format!("there is no schema `{read_models}` for the read models: create it first");
+            return Err(StoreError::Unavailable { reason, source: None });
+        }
+        let path = search_path(&self.schema, Some(read_models));
+        let mut sql = format!("SET search_path = {path}");
+        if !is_there {
+            sql.insert_str(0, &format!("CREATE SCHEMA IF NOT EXISTS {read_models}; "));
+        }
+        let made = connection.execute(AssertSqlSafe(sql)).await;
+        made.map(drop).map_err(|error| store_error(error, "making the schema of the read models"))
     }
 
     async fn migrate(&self, connection: &mut PgConnection, may: bool) -> Result<(), StoreError> {
@@ -186,7 +271,7 @@ impl Place {
         let migrator = migrator();
         // A look without a lock first, so that opening an up-to-date schema needs no rights.
         let known: Vec<_> = migrator.iter().map(|known| (known.version, known.checksum.to_vec())).collect();
-        let found = applied(connection).await.map_err(wrong)?;
+        let found = applied(connection, &self.schema).await.map_err(wrong)?;
         if found == known {
             return Ok(());
         }
@@ -228,17 +313,33 @@ impl Place {
         if let Err(error) = migrator.run_direct(None, &mut *transaction, false).await {
             // The transaction is in error: it shows nothing any more.
             let _ = transaction.rollback().await;
-            let applied = applied(connection).await.unwrap_or_default();
+            let applied = applied(connection, &self.schema).await.unwrap_or_default();
             return Err(migrate_error(error, &applied));
         }
         transaction.commit().await.map_err(|error| store_error(error, "storing its migrations"))
     }
 }
 
+/// Returns where a connection looks for names: in the store's schema first, so that a table of the user's stands in for none of ours.
+/// Temporary tables come last for the same reason.
+fn search_path(schema: &str, read_models: Option<&str>) -> String {
+    let read_models = read_models.map(|schema| format!("{schema},")).unwrap_or_default();
+    format!("{schema},{read_models}public,pg_temp")
+}
+
 async fn connect_once(options: &PgConnectOptions) -> Result<Line, sqlx::Error> {
     let mut connection = options.connect().await?;
+    is_primary(&mut connection).await?;
     let session = Session::of(&mut connection).await?;
     Ok(Line { connection, session })
+}
+
+/// Refuses a standby. Nothing can be written there, and nobody sees there which positions are still to be filled: a reader would skip events.
+async fn is_primary(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    if sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(connection).await? {
+        return Err(sqlx::Error::Protocol("the server is a standby; the store needs the primary".to_owned()));
+    }
+    Ok(())
 }
 
 /// Tells whether a connection may come about a moment later.
@@ -290,13 +391,13 @@ fn migrator() -> Migrator {
 }
 
 /// Gives version and checksum of the migrations that ran, oldest first.
-async fn applied(connection: &mut PgConnection) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
-    // Of the first schema alone: another store's table may stand in `public`.
+async fn applied(connection: &mut PgConnection, schema: &str) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
+    // Of this schema alone: another store's table may stand in `public`.
     let there: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM pg_tables WHERE tablename = $1 \
-         AND schemaname = split_part(current_setting('search_path'), ',', 1))",
+        "SELECT EXISTS (SELECT 1 FROM pg_tables WHERE tablename::text = $1 AND schemaname::text = $2)",
     )
     .bind(MIGRATIONS_TABLE)
+    .bind(schema)
     .fetch_one(&mut *connection)
     .await?;
     if !there {

@@ -52,6 +52,7 @@ impl PostgresDurability {
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
     pub(super) schema: String,
+    pub(super) read_model_schema: Option<String>,
     pub(super) durability: PostgresDurability,
     pub(super) connections: u32,
     pub(super) connect_timeout: Duration,
@@ -68,6 +69,7 @@ impl Default for PostgresOptions {
     fn default() -> Self {
         Self {
             schema: "es".to_owned(),
+            read_model_schema: None,
             durability: PostgresDurability::default(),
             connections: 8,
             connect_timeout: Duration::from_secs(10),
@@ -88,6 +90,17 @@ impl PostgresOptions {
     #[must_use]
     pub fn schema(mut self, schema: impl Into<String>) -> Self {
         self.schema = schema.into();
+        self
+    }
+
+    /// Sets the schema of the tables and views of read models. Names as for [`schema`](Self::schema), which is the default. It is made if it is
+    /// not there, unless [`migrate`](Self::migrate) is `false`.
+    ///
+    /// For a role that does not own the store's schema: it may create read models in a schema of its own, and nothing beside the functions
+    /// that run with the owner's rights. Changing it later does not move tables; `docs/postgres.md` says how to.
+    #[must_use]
+    pub fn read_model_schema(mut self, schema: impl Into<String>) -> Self {
+        self.read_model_schema = Some(schema.into());
         self
     }
 

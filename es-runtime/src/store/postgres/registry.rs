@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 use super::PostgresStore;
 use super::connected::reset_inside;
 use super::error::{DbError, Fault, damaged, fault};
-use super::open::{LOCK_TIMEOUT, locks};
+use super::open::{LOCK_TIMEOUT, ReadModels, locks};
 use super::pool::{End, reading};
 use super::table::{LONGEST_NAME, quoted, view_sql};
 use super::text::{escaped, unescaped};
@@ -37,9 +37,9 @@ impl ProjectionRegistry for PostgresStore {
             return known.compare(projection);
         }
         let names: Vec<_> = std::iter::once(projection.name).chain(projection.renamed_from).collect();
-        let opening = self.building(&names);
+        let (opening, read_models) = (self.building(&names), self.shared.place.read_models());
         self.work_with(reset.is_some(), "registering a projection", opening, move |connection| {
-            Box::pin(async move { register(connection, projection, reset).await })
+            Box::pin(async move { register(connection, projection, reset, &read_models).await })
         })
         .await?
     }
@@ -54,9 +54,9 @@ impl ProjectionRegistry for PostgresStore {
         projection: &'static ProjectionDescriptor,
         connected: Option<Arc<dyn ConnectedProjector>>,
     ) -> Result<(), StoreError> {
-        let opening = self.building(&[projection.name]);
+        let (opening, read_models) = (self.building(&[projection.name]), self.shared.place.read_models());
         self.work_with(connected.is_some(), "resetting a projection", opening, move |connection| {
-            Box::pin(async move { reset(connection, projection, connected).await })
+            Box::pin(async move { reset(connection, projection, connected, &read_models).await })
         })
         .await
     }
@@ -140,6 +140,7 @@ async fn register(
     connection: &mut PgConnection,
     projection: &'static ProjectionDescriptor,
     reset: Option<Arc<dyn ConnectedProjector>>,
+    read_models: &ReadModels,
 ) -> Result<End<Registered>, DbError> {
     let renamed = match rename(connection, projection).await? {
         Ok(renamed) => renamed,
@@ -151,21 +152,21 @@ async fn register(
         Some(decided) => return Ok(End::RollBack(decided)),
         None => {}
     }
-    if let Some(foreign) = foreign(connection, projection, &known).await? {
+    if let Some(foreign) = foreign(connection, projection, &known, read_models.schemas()).await? {
         let refused = RegisterError::TableExists { projection: projection.name.to_owned(), table: foreign };
         return Ok(End::RollBack(Err(refused)));
     }
-    make(connection, projection).await?;
+    make(connection, projection, read_models).await?;
     if let Some(connected) = reset.filter(|_| projection.resets) {
         // It makes the tables; and what an older version wrote would be counted twice.
-        reset_inside(connection, &*connected).await?;
+        reset_in(connection, &*connected, read_models).await?;
     }
     // What is being appended now comes to the version as any other event: its checkpoint stands at the start.
     let empty: bool =
         sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM event_log)").fetch_one(&mut *connection).await?;
     if empty {
         // Without a history there is nothing to build.
-        activate(connection, projection.name, projection.version).await?;
+        activate(connection, projection.name, projection.version, read_models).await?;
     }
     Ok(End::Commit(Ok(())))
 }
@@ -206,6 +207,7 @@ async fn foreign(
     connection: &mut PgConnection,
     projection: &'static ProjectionDescriptor,
     known: &[Known],
+    schemas: Vec<String>,
 ) -> Result<Option<String>, DbError> {
     let Some(table) = projection.table else { return Ok(None) };
     let mut names = vec![TableRef { table, version: projection.version }.stored_name()];
@@ -215,18 +217,24 @@ async fn foreign(
     }
     let found = sqlx::query_scalar(
         "SELECT c.relname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-         WHERE n.nspname = current_schema() AND c.relname::text = ANY($1::text[]) ORDER BY 1 LIMIT 1",
+         WHERE n.nspname::text = ANY($2::text[]) AND c.relname::text = ANY($1::text[]) ORDER BY 1 LIMIT 1",
     )
     .bind(names)
+    .bind(schemas)
     .fetch_optional(connection)
     .await?;
     Ok(found)
 }
 
-async fn make(connection: &mut PgConnection, projection: &'static ProjectionDescriptor) -> Result<(), DbError> {
+async fn make(
+    connection: &mut PgConnection,
+    projection: &'static ProjectionDescriptor,
+    read_models: &ReadModels,
+) -> Result<(), DbError> {
     let (table, shape) = table_of(projection);
     if let Some(table) = projection.table {
-        connection.execute(AssertSqlSafe(PostgresStore::table_sql(table, projection.version))).await?;
+        let sql = PostgresStore::table_sql(table, projection.version);
+        connection.execute(AssertSqlSafe(read_models.making(&sql))).await?;
     }
     sqlx::query(
         "INSERT INTO projections (name, version, state, table_name, table_shape, partitions) \
@@ -252,7 +260,12 @@ async fn make(connection: &mut PgConnection, projection: &'static ProjectionDesc
 }
 
 /// Makes a version that is being built the active one: the view follows. Behind the locks of the registry and of the projection.
-pub(super) async fn activate(connection: &mut PgConnection, name: &str, version: u32) -> Result<bool, DbError> {
+pub(super) async fn activate(
+    connection: &mut PgConnection,
+    name: &str,
+    version: u32,
+    read_models: &ReadModels,
+) -> Result<bool, DbError> {
     let known = known(connection, name).await?;
     let Some(built) = known::may_serve(&known, version) else { return Ok(false) };
     let active = known::active(&known);
@@ -268,7 +281,7 @@ pub(super) async fn activate(connection: &mut PgConnection, name: &str, version:
         drop_view(connection, &old.table).await?;
     }
     if !built.table.is_empty() {
-        replace_view(connection, built).await?;
+        replace_view(connection, built, read_models).await?;
     }
     Ok(true)
 }
@@ -278,25 +291,44 @@ async fn drop_view(connection: &mut PgConnection, view: &str) -> Result<(), sqlx
 }
 
 /// Points the view at a version. Where its columns allow it the view stays the same, with what others built on it and with their rights.
-async fn replace_view(connection: &mut PgConnection, version: &Known) -> Result<(), sqlx::Error> {
+async fn replace_view(
+    connection: &mut PgConnection,
+    version: &Known,
+    read_models: &ReadModels,
+) -> Result<(), sqlx::Error> {
     let view = view_sql(&version.table, &version.shape, version.version);
-    let replace = format!("SAVEPOINT es_view; CREATE OR REPLACE {view}; RELEASE es_view");
+    let replace = read_models.making(&format!("CREATE OR REPLACE {view}"));
+    let replace = format!("SAVEPOINT es_view; {replace}; RELEASE es_view");
     match connection.execute(AssertSqlSafe(replace)).await {
         Ok(_) => Ok(()),
         // Columns that differ in another way than by new ones at the end.
         Err(error) if error.as_database_error().and_then(DatabaseError::code).as_deref() == Some("42P16") => {
             connection.execute("ROLLBACK TO es_view").await?;
             drop_view(connection, &version.table).await?;
-            connection.execute(AssertSqlSafe(format!("CREATE {view}"))).await.map(drop)
+            connection.execute(AssertSqlSafe(read_models.making(&format!("CREATE {view}")))).await.map(drop)
         }
         Err(error) => Err(error),
     }
+}
+
+/// Runs a projection's `#[reset]`, which may make its tables.
+async fn reset_in(
+    connection: &mut PgConnection,
+    connected: &dyn ConnectedProjector,
+    read_models: &ReadModels,
+) -> Result<(), DbError> {
+    let [before, after] = read_models.paths();
+    connection.execute(AssertSqlSafe(before)).await?;
+    reset_inside(connection, connected).await?;
+    connection.execute(AssertSqlSafe(after)).await?;
+    Ok(())
 }
 
 async fn reset(
     connection: &mut PgConnection,
     projection: &'static ProjectionDescriptor,
     connected: Option<Arc<dyn ConnectedProjector>>,
+    read_models: &ReadModels,
 ) -> Result<End<()>, DbError> {
     let known = known(connection, projection.name).await?;
     let version = known.iter().find(|known| known.version == projection.version);
@@ -306,7 +338,7 @@ async fn reset(
     match (projection.style, connected) {
         (ProjectionStyle::Folded, _) => empty(connection, version).await?,
         (ProjectionStyle::Connected, Some(connected)) if projection.resets => {
-            reset_inside(connection, &*connected).await?;
+            reset_in(connection, &*connected, read_models).await?;
         }
         _ => return Err(refuse(format!("{named} has no `#[reset]`: what it wrote is not known"))),
     }

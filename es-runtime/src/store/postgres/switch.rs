@@ -11,7 +11,7 @@ use sqlx::postgres::PgConnection;
 
 use super::PostgresStore;
 use super::error::{DbError, Fault, fault};
-use super::open::locks;
+use super::open::{ReadModels, locks};
 use super::pool::{End, Outcome, reading};
 use super::registry::{activate, projection_lock};
 use super::text::escaped;
@@ -39,8 +39,9 @@ impl PostgresStore {
             return Ok(false);
         }
         let (class, opening) = (self.shared.lock_class, format!("{}; {PATIENCE}", self.opening(&[])));
+        let read_models = self.shared.place.read_models();
         let switched = self.transaction(&self.shared.pool, &opening, DOING, move |connection| {
-            Box::pin(async move { run(connection, &batch, class).await })
+            Box::pin(async move { run(connection, &batch, class, &read_models).await })
         });
         match switched.await? {
             Outcome::Ended(switched) => Ok(switched),
@@ -54,7 +55,12 @@ impl PostgresStore {
 }
 
 /// Takes the locks in their order, looks, and does it.
-async fn run(connection: &mut PgConnection, batch: &Batch, class: i32) -> Result<End<bool>, DbError> {
+async fn run(
+    connection: &mut PgConnection,
+    batch: &Batch,
+    class: i32,
+    read_models: &ReadModels,
+) -> Result<End<bool>, DbError> {
     hold_appends(connection, class).await?;
     for key in [locks::REGISTRY, projection_lock(&batch.id.name)] {
         lock(connection, class, key).await?;
@@ -62,7 +68,7 @@ async fn run(connection: &mut PgConnection, batch: &Batch, class: i32) -> Result
     if !may_come(connection, batch).await? {
         return Ok(End::RollBack(false));
     }
-    let switched = activate(connection, &batch.id.name, batch.id.version).await?;
+    let switched = activate(connection, &batch.id.name, batch.id.version, read_models).await?;
     crate::fail_point::reached("switch.written");
     Ok(End::Commit(switched))
 }
