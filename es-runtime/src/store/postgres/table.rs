@@ -140,8 +140,11 @@ pub(super) fn view_sql(table: &str, shape: &str, version: u32) -> String {
         let (name, rest) = line.split_once(": ")?;
         let (name, ty) = (quoted(name), rest.split(' ').next().unwrap_or_default());
         Some(if ty == ColumnType::Timestamp.name() {
-            // The year 0 is none of PostgreSQL's.
-            format!("CASE WHEN {name} >= '0001' THEN {name}::timestamptz END AS {name}")
+            // PostgreSQL has no year 0, and its second 60 takes no fraction: a leap second is shown as the second behind it.
+            format!(
+                "CASE WHEN {name} < '0001' THEN NULL WHEN substr({name}, 18, 2) = '60' \
+                 THEN overlay({name} PLACING '59' FROM 18)::timestamptz + interval '1 second' ELSE {name}::timestamptz END AS {name}"
+            )
         } else if ty == ColumnType::Decimal.name() {
             format!("{name}::numeric AS {name}")
         } else {

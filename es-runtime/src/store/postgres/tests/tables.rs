@@ -60,13 +60,19 @@ async fn the_view_shows_moments_and_numbers_as_the_database_knows_them() {
     let rows = vec![
         row(1, moment("2026-01-02T03:04:05.000000678Z"), "1.10", day(2026)),
         row(2, moment("0000-01-01T00:00:00Z"), "-01.5", day(0)),
+        row(3, moment("2016-12-31T23:59:60.5Z"), "0", day(2016)),
     ];
     write(&store, rows.clone()).await;
     let keys: Vec<_> = rows.iter().map(|row| RowKey::new("", &row[..1])).collect();
     let found = store.rows(TABLE, &keys).await.expect("readable");
     assert!(found.into_iter().flatten().eq(rows), "all of it comes back");
     let shown = "SELECT concat_ws(' ', moment AT TIME ZONE 'UTC', amount + 1, day, json -> 'a') FROM wide ORDER BY id";
-    assert_eq!(place.column(shown).await, ["2026-01-02 03:04:05.000001 2.10 2026-01-01 [1]", "-0.5 0001-01-01 BC [1]"]);
+    let expected = [
+        "2026-01-02 03:04:05.000001 2.10 2026-01-01 [1]",
+        "-0.5 0001-01-01 BC [1]",
+        "2017-01-01 00:00:00.5 1 2016-01-01 [1]",
+    ];
+    assert_eq!(place.column(shown).await, expected);
 }
 
 #[tokio::test]
