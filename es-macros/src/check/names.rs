@@ -20,7 +20,7 @@ const LONGEST_SQL: usize = 50;
 
 /// A table's name goes into SQL as it is, beside the tables of the runtime and of the store.
 pub(crate) fn table(name: &str, at: &impl ToTokens, diagnostics: &mut Diagnostics) {
-    let taken = ["es_", "_es", "sqlite_"].into_iter().find(|prefix| name.starts_with(prefix));
+    let taken = ["es_", "_es", "sqlite_", "pg_"].into_iter().find(|prefix| name.starts_with(prefix));
     if name.is_empty() {
         diagnostics.error(at, texts::empty_name("table"));
     } else if let Some(prefix) = taken {
@@ -30,6 +30,14 @@ pub(crate) fn table(name: &str, at: &impl ToTokens, diagnostics: &mut Diagnostic
     } else if !is_sql(name) {
         diagnostics.error(at, texts::bad_table(name));
     }
+}
+
+/// The columns that PostgreSQL gives to every table.
+const OF_POSTGRES: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
+
+/// Returns `true` if no table of PostgreSQL can have a column of this name.
+pub(crate) fn is_postgres_column(name: &str) -> bool {
+    OF_POSTGRES.contains(&name)
 }
 
 /// Tells whether a name is the same in every dialect of SQL, without quotes.

@@ -39,6 +39,8 @@ fn name(column: &ColumnField, diagnostics: &mut Diagnostics) {
     let name = ident.unraw().to_string();
     if name.starts_with("es_") {
         diagnostics.error(ident, texts::reserved_column(&name));
+    } else if names::is_postgres_column(&name) {
+        diagnostics.error(ident, texts::system_column(&name));
     } else if !names::is_sql(&name) {
         diagnostics.error(ident, texts::bad_column(&name));
     }

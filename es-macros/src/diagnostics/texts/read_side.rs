@@ -22,7 +22,11 @@ pub(crate) fn bad_table(name: &str) -> Text {
 }
 
 pub(crate) fn reserved_table(name: &str, prefix: &str) -> Text {
-    let owner = if prefix == "sqlite_" { "SQLite" } else { "the runtime" };
+    let owner = match prefix {
+        "sqlite_" => "SQLite",
+        "pg_" => "PostgreSQL",
+        _ => "the runtime",
+    };
     Text::new(format!("table name `{name}` begins with `{prefix}`")).note(format!("such names belong to {owner}"))
 }
 
@@ -44,6 +48,12 @@ pub(crate) fn no_key() -> Text {
 pub(crate) fn reserved_column(name: &str) -> Text {
     Text::new(format!("column name `{name}` begins with `es_`"))
         .note("such columns belong to the runtime: `es_tenant`, `es_version`, `es_position`")
+}
+
+pub(crate) fn system_column(name: &str) -> Text {
+    Text::new(format!("a column cannot be called `{name}`"))
+        .help("rename the field")
+        .note("PostgreSQL gives every table columns `tableoid`, `xmin`, `cmin`, `xmax`, `cmax` and `ctid`")
 }
 
 pub(crate) fn bad_column(name: &str) -> Text {
