@@ -54,6 +54,10 @@ async fn changing_what_is_absent_is_not_found<S: Store>(store: S) {
     let account = Uuid::now_v7();
     let error = bank.dispatch(Deposit::of(account, 1)).await.unwrap_err();
     assert_eq!(error.to_string(), format!("`account/{account}` does not exist"));
+    let error =
+        bank.dispatch(Open { account, owner: "ann".into() }).idempotency_key("k".repeat(2_001)).await.unwrap_err();
+    let expected = "`idempotency key` cannot be stored: 2001 bytes are more than the limit of 2000";
+    assert_eq!(error.to_string(), expected);
     assert_eq!(bank.event_count().await.unwrap(), 0);
     bank.dispatch(Open { account, owner: "ann".into() }).await.unwrap();
 }

@@ -28,7 +28,10 @@ use crate::error::DispatchError;
 use crate::event::{CommandId, EventId, Metadata, StreamId, Version};
 use crate::handler::{Context, HandlerShape, Handles, Rejection, Scope};
 use crate::private::panic_message;
-use crate::store::{AppendError, Committed, DecisionChain, NewCommit, NewEvent, Store, StoreError, SyncProjections};
+use crate::store::{
+    AppendError, Committed, DecisionChain, InvalidCommit, NewCommit, NewEvent, Store, StoreError, SyncProjections,
+    longest,
+};
 
 pub(crate) struct Attempt<S, C> {
     pub(crate) engine: Arc<Engine<S>>,
@@ -114,10 +117,20 @@ where
             return Err(encode::not_storable("id", "an aggregate's id must not be empty"));
         }
         encode::within("id", key.len(), limits.id_bytes)?;
-        if self.options.key.as_ref().is_some_and(String::is_empty) {
-            return Err(encode::not_storable("idempotency key", "it must not be empty"));
+        let tenant = self.stream.tenant();
+        self.fits("stream name", &[tenant, self.stream.category(), key])?;
+        if let Some(key) = &self.options.key {
+            if key.is_empty() {
+                return Err(encode::not_storable("idempotency key", "it must not be empty"));
+            }
+            self.fits("idempotency key", &[tenant, key])?;
         }
         encode::within("metadata", self.metadata_bytes, limits.metadata_bytes)
+    }
+
+    /// Refuses a key that no store takes, before a handler runs for nothing.
+    fn fits(&self, what: &'static str, parts: &[&str]) -> Result<(), Failure<C>> {
+        longest(what, parts).map_err(|error| self.failed(error.into()))
     }
 
     fn retries(&self) -> u32 {
@@ -422,6 +435,8 @@ where
             AppendError::ProjectionBehind { projection, stream, reason } => {
                 DispatchError::ProjectionBehind { projection, stream, reason }
             }
+            // The stream's name may be what is too long.
+            AppendError::Invalid(InvalidCommit::TooLong { what, bytes, limit }) => encode::too_long(what, bytes, limit),
             AppendError::Invalid(error) => {
                 DispatchError::NotStorable { what: self.stream.to_string(), reason: error.to_string() }
             }

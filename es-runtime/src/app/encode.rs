@@ -81,10 +81,11 @@ pub(crate) fn snapshot<A: Aggregate>(state: Option<&A>, before: Version, after: 
 
 /// Refuses what is larger than its limit.
 pub(crate) fn within<E>(what: &str, bytes: usize, limit: usize) -> Result<(), DispatchError<E>> {
-    if bytes > limit {
-        return Err(not_storable(what, &format!("{bytes} bytes are more than the limit of {limit}")));
-    }
-    Ok(())
+    if bytes > limit { Err(too_long(what, bytes, limit)) } else { Ok(()) }
+}
+
+pub(crate) fn too_long<E>(what: &str, bytes: usize, limit: usize) -> DispatchError<E> {
+    not_storable(what, &format!("{bytes} bytes are more than the limit of {limit}"))
 }
 
 pub(crate) fn not_storable<E>(what: &str, reason: &str) -> DispatchError<E> {

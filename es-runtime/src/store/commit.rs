@@ -56,12 +56,26 @@ pub struct NewCommit {
 }
 
 impl NewCommit {
+    /// The number of bytes that a stream's tenant, category and key have together at most; a tenant and an idempotency key; a tenant, a claim's
+    /// set and its key. NUL and U+0001 count twice.
+    ///
+    /// PostgreSQL's indexes take entries of 2,704 bytes. The limit is the same for every store, so that data can move.
+    pub const LONGEST_KEY: usize = 2_000;
+
     /// Checks what holds for every commit, whatever is stored. A store calls it when it decides the commit.
     ///
     /// # Errors
     ///
     /// Returns [`InvalidCommit`] if no store can store the commit as it is.
     pub fn check(&self) -> Result<(), InvalidCommit> {
+        let tenant = self.stream.tenant();
+        longest("stream name", &[tenant, self.stream.category(), self.stream.key()])?;
+        if let Some(entry) = &self.ledger {
+            longest("idempotency key", &[tenant, &entry.key])?;
+        }
+        for claim in &self.claims {
+            longest("claimed key", &[tenant, &claim.set, &claim.key])?;
+        }
         if self.events.is_empty() {
             let what = match (self.claims.is_empty(), &self.snapshot) {
                 (false, _) => "claims",
@@ -77,6 +91,20 @@ impl NewCommit {
             None => Ok(()),
         }
     }
+}
+
+/// Checks that an index can hold a key.
+///
+/// # Errors
+///
+/// Returns [`InvalidCommit::TooLong`] if it is longer than [`NewCommit::LONGEST_KEY`].
+pub(crate) fn longest(what: &'static str, parts: &[&str]) -> Result<(), InvalidCommit> {
+    let doubled = |part: &str| part.bytes().filter(|byte| *byte <= 1).count();
+    let bytes = parts.iter().map(|part| part.len() + doubled(part)).sum();
+    if bytes > NewCommit::LONGEST_KEY {
+        return Err(InvalidCommit::TooLong { what, bytes, limit: NewCommit::LONGEST_KEY });
+    }
+    Ok(())
 }
 
 /// An entry for the ledger.

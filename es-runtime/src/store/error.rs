@@ -181,6 +181,16 @@ pub enum InvalidCommit {
         /// The id.
         id: EventId,
     },
+    /// A key is longer than the stores' indexes take.
+    #[error("{what} has {bytes} bytes, and may have {limit}")]
+    TooLong {
+        /// What is too long.
+        what: &'static str,
+        /// Its length, in bytes.
+        bytes: usize,
+        /// The limit: [`NewCommit::LONGEST_KEY`](super::NewCommit::LONGEST_KEY).
+        limit: usize,
+    },
     /// It has something that only events bring: claims, or a snapshot of the state after them.
     #[error("the commit has {what}, and no events")]
     WithoutEvents {

@@ -30,6 +30,7 @@ pub use claims::{
     BuildClaimsError, ClaimBuild, ClaimHolder, ClaimPage, ClaimRegistry, ClaimsDiffer, ClaimsStep, DuplicateClaim,
     DuplicateClaims, EventClaims,
 };
+pub(crate) use commit::longest;
 pub use commit::{
     CommitTicket, Committed, DecisionChain, LedgerEntry, LedgerRecord, NewCommit, NewEvent, NewSnapshot, TicketSender,
 };

@@ -8,9 +8,9 @@ use chrono::{DateTime, Utc};
 use super::fixture::*;
 use crate::event::GlobalPosition;
 use crate::event::{
-    CausationId, CommandId, CorrelationId, EventName, Metadata, Recorded, StreamId, TraceContext, Version,
+    CausationId, CommandId, CorrelationId, EventId, EventName, Metadata, Recorded, StreamId, TraceContext, Version,
 };
-use crate::store::{AppendError, InvalidCommit, Store, StoreError};
+use crate::store::{AppendError, InvalidCommit, NewCommit, Store, StoreError};
 
 /// Checks what its name says.
 pub async fn the_first_event_of_a_stream_has_version_one<S: Store>(store: S) {
@@ -311,6 +311,41 @@ pub async fn what_only_events_bring_is_refused_without_events<S: Store>(store: S
     assert_eq!(store.find("", "k").await.expect("readable"), None);
     assert_eq!(store.snapshot(&stream("a"), 1).await.expect("readable"), None);
     store_one(&store, commit(&stream("b"), 0, 1).claiming("x")).await.expect("the key is free");
+}
+
+/// Verifies that names and keys of the greatest length are stored, and longer ones refused, whatever they consist of.
+pub async fn keys_are_stored_up_to_their_limit<S: Store>(store: S) {
+    // No database makes this shorter.
+    let random = |bytes: usize| -> String {
+        std::iter::repeat_with(|| EventId::new_v7().as_uuid().simple().to_string())
+            .flat_map(|id| id[20..].to_owned().into_bytes())
+            .take(bytes)
+            .map(char::from)
+            .collect()
+    };
+    let limit = NewCommit::LONGEST_KEY;
+    let longest = random(limit - "account".len());
+    let full = commit(&stream(&longest), 0, 1).keyed(&random(limit)).claiming(&random(limit - "email".len()));
+    let entry = full.ledger.clone().expect("it has a key");
+    store_one(&store, full).await.expect("stored");
+    assert_eq!(store.read_stream(&stream(&longest), Version::NONE, 10).await.expect("readable").len(), 1);
+    assert!(store.find("", &entry.key).await.expect("readable").is_some());
+    let cases = [
+        (commit(&stream(&format!("{longest}x")), 0, 1), "stream name"),
+        (commit(&stream(&longest).with_tenant("x"), 0, 1), "stream name"),
+        (commit(&stream("a"), 0, 1).keyed(&random(limit + 1)), "idempotency key"),
+        (commit(&stream("a"), 0, 1).keyed(&format!("{}\0", random(limit - 1))), "idempotency key"),
+        (commit(&stream("a"), 0, 1).claiming(&random(limit)), "claimed key"),
+    ];
+    for (new, named) in cases {
+        match store_one(&store, new).await {
+            Err(AppendError::Invalid(InvalidCommit::TooLong { what, bytes, limit: most })) => {
+                assert!((what, most) == (named, limit) && bytes > limit, "{what} {bytes} {most}");
+            }
+            other => panic!("expected a refusal of {named}, got {other:?}"),
+        }
+    }
+    assert_eq!(store.event_count().await.expect("countable"), 1);
 }
 
 /// Verifies that an id names one event of a commit, wherever the second one is, and that the commits beside it are stored.

@@ -69,6 +69,7 @@ macro_rules! store_contract {
             append::a_confirmation_stores_nothing,
             append::what_only_events_bring_is_refused_without_events,
             append::an_id_that_is_used_twice_in_a_commit_is_refused,
+            append::keys_are_stored_up_to_their_limit,
             append::times_are_kept_in_whole_microseconds,
             append::a_dropped_ticket_does_not_take_the_commit_back,
             append::commits_of_one_caller_are_decided_in_order,
