@@ -345,6 +345,17 @@ async fn an_append_takes_only_positions_that_its_transaction_has_reserved() {
     let forged = format!("{};{}", of_another[0], "0".repeat(64));
     refused(1, Some(&forged), &of_another[..1]).await;
     refused(0, Some(""), &of_another[..1]).await;
+    // Signed, but for another transaction of the same session.
+    let mut foreign = Foreign::begin(&schema).await;
+    let reserved = foreign.reserve(1).await;
+    let signed = "SELECT current_setting('es.reserved')";
+    let signed: String = sqlx::query_scalar(signed).fetch_one(foreign.connection()).await.unwrap();
+    let mut foreign = Foreign::on(foreign.end("ROLLBACK").await).await;
+    let forge = "SELECT set_config('es.reserved', $1, true)";
+    sqlx::query(forge).bind(signed).execute(foreign.connection()).await.unwrap();
+    let refused = foreign.try_append_events(Some(&reserved), &stream("a"), &[("made", "a")]).await;
+    assert_eq!(code(&refused.unwrap_err()).as_deref(), Some("22023"));
+    foreign.roll_back().await;
     // Its own, all of them or some.
     let mut foreign = Foreign::begin(&schema).await;
     let reserved = foreign.reserve(3).await;
