@@ -83,22 +83,17 @@ async fn run(connection: &mut PgConnection, function: Function<'_>) -> Result<()
 
 /// A transaction in which a statement failed does nothing any more, and whoever commits it is told that all is well: here it is found out.
 async fn finish(connection: &mut PgConnection, function: Function<'_>) -> Result<(), Broken> {
-    let error = match connection.execute(END).await {
+    let why = match connection.execute(END).await {
         // The row of this transaction is the only one that it sees.
         Ok(ended) if ended.rows_affected() == 1 => return Ok(()),
-        Ok(_) => {
-            let cause =
-                "it ended the transaction that it runs in and began another one; what it did is undone".to_owned();
-            return Err(Broken::Lost(ProjectionFailure::Failed { handler: function.name(), cause }));
+        Ok(_) => "it began another one".to_owned(),
+        Err(error) if error.as_database_error().and_then(DatabaseError::code).as_deref() == Some("25P02") => {
+            let cause = "a statement of it failed, and it went on as if nothing had happened".to_owned();
+            return Err(Broken::Failed(ProjectionFailure::Failed { handler: function.name(), cause }));
         }
-        Err(error) => error,
+        Err(error) => error.to_string(),
     };
-    let database = error.as_database_error();
-    if database.and_then(DatabaseError::code).as_deref() == Some("25P02") {
-        let cause = "a statement of it failed, and it went on as if nothing had happened".to_owned();
-        return Err(Broken::Failed(ProjectionFailure::Failed { handler: function.name(), cause }));
-    }
-    let cause = format!("it ended the transaction that it runs in; what it did is undone ({error})");
+    let cause = format!("it ended the transaction that it runs in; what it did is undone ({why})");
     Err(Broken::Lost(ProjectionFailure::Failed { handler: function.name(), cause }))
 }
 

@@ -19,7 +19,7 @@ macro_rules! record_columns {
 }
 
 /// Reads entries by the arrays of their tenants and keys, each with its place in them.
-pub(super) const FIND_ALL: &str = concat!(
+const FIND_ALL: &str = concat!(
     "SELECT e.place, ",
     record_columns!(),
     " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS e (tenant, key, place) \

@@ -6,7 +6,7 @@ use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use super::error::DbError;
-use super::ledger::{FIND_ALL, record_of_row};
+use super::ledger::{find, record_of_row};
 use super::text::escaped;
 use crate::event::StreamId;
 use crate::store::NewCommit;
@@ -89,12 +89,7 @@ async fn ledger(connection: &mut PgConnection, commits: &[&NewCommit], state: &m
     if keys.is_empty() {
         return Ok(());
     }
-    let rows = sqlx::query(FIND_ALL)
-        .bind(keys.iter().map(|(tenant, _)| escaped(tenant)).collect::<Vec<_>>())
-        .bind(keys.iter().map(|(_, key)| escaped(key)).collect::<Vec<_>>())
-        .fetch_all(connection)
-        .await?;
-    for row in rows {
+    for row in find(connection, &keys).await? {
         let record = record_of_row(&row, 1).map_err(DbError::Store)?;
         state.ledger.insert(in_column(&keys, &row, 0)?.clone(), Entry::Stored(Box::new(record)));
     }

@@ -300,9 +300,7 @@ impl PostgresStore {
             reading!(self, doing, connection => Ok(sqlx::query_scalar::<_, i64>(sql).fetch_one(connection).await?))?;
         Ok(number.cast_unsigned())
     }
-}
 
-impl PostgresStore {
     async fn find_all(&self, keys: Vec<(String, String)>) -> Vec<ledger::Found> {
         let rows = reading!(self, "reading the ledger", connection => Ok(ledger::find(connection, &keys).await?));
         rows.and_then(|rows| ledger::found(&rows, keys.len()))

@@ -78,7 +78,7 @@ impl ReadModels {
         let Some(own) = &self.own else { return Default::default() };
         let store = &self.store;
         [
-            format!("SET LOCAL search_path = {own},{store},public,pg_temp; "),
+            format!("SET LOCAL search_path = {}; ", search_path(own, Some(store))),
             format!(" SET LOCAL search_path = {}", search_path(store, Some(own))),
         ]
     }
@@ -133,15 +133,17 @@ impl Place {
 
     /// Makes the pool of those who read, project and lease. It connects when it is needed.
     pub(super) fn pool(&self) -> PgPool {
+        // One more listens.
+        self.pool_of(self.connections + 1).before_acquire(self.trusting()).connect_lazy_with(self.options.clone())
+    }
+
+    fn pool_of(&self, connections: u32) -> PgPoolOptions {
         PgPoolOptions::new()
-            // One more listens.
-            .max_connections(self.connections + 1)
+            .max_connections(connections)
             .acquire_timeout(self.connect_timeout)
             // A connection that is gone shows at its first use, and what was asked is asked again: see `pool.rs`.
             .test_before_acquire(false)
-            .before_acquire(self.trusting())
             .after_connect(|connection, _| Box::pin(is_primary(connection)))
-            .connect_lazy_with(self.options.clone())
     }
 
     /// Leaves out connections that most likely lead nowhere.
@@ -158,12 +160,7 @@ impl Place {
 
     /// Makes the pool for functions of the user's. It connects when it is needed.
     pub(super) fn functions(&self) -> PgPool {
-        let options = PgPoolOptions::new()
-            .max_connections(self.connections)
-            .acquire_timeout(self.connect_timeout)
-            .test_before_acquire(false)
-            .after_connect(|connection, _| Box::pin(is_primary(connection)));
-        super::lend::pool(options, self.options.clone())
+        super::lend::pool(self.pool_of(self.connections), self.options.clone())
     }
 
     /// Connects for appending: whoever is in the way is waited for, for a while.
@@ -321,10 +318,10 @@ impl Place {
 }
 
 /// Returns where a connection looks for names: in the store's schema first, so that a table of the user's stands in for none of ours.
-/// Temporary tables come last for the same reason.
-fn search_path(schema: &str, read_models: Option<&str>) -> String {
-    let read_models = read_models.map(|schema| format!("{schema},")).unwrap_or_default();
-    format!("{schema},{read_models}public,pg_temp")
+/// Temporary tables come last for the same reason. What is made is made in the first schema.
+fn search_path(first: &str, second: Option<&str>) -> String {
+    let second = second.map(|schema| format!("{schema},")).unwrap_or_default();
+    format!("{first},{second}public,pg_temp")
 }
 
 async fn connect_once(options: &PgConnectOptions) -> Result<Line, sqlx::Error> {
