@@ -317,6 +317,12 @@ async fn a_schema_for_read_models_that_is_not_there_is_named() {
     role.end().await;
 }
 
+/// Has a transaction remember what it has not reserved.
+async fn remember(foreign: &mut Foreign, reserved: &str) {
+    let set = "SELECT set_config('es.reserved', $1, true)";
+    sqlx::query(set).bind(reserved).execute(foreign.connection()).await.unwrap();
+}
+
 #[tokio::test]
 async fn an_append_takes_only_positions_that_its_transaction_has_reserved() {
     let schema = schema!();
@@ -330,11 +336,7 @@ async fn an_append_takes_only_positions_that_its_transaction_has_reserved() {
             foreign.reserve(reserve).await;
         }
         if let Some(forged) = forged {
-            sqlx::query("SELECT set_config('es.reserved', $1, true)")
-                .bind(forged)
-                .execute(foreign.connection())
-                .await
-                .unwrap();
+            remember(&mut foreign, forged).await;
         }
         let error = foreign.try_append_events(Some(positions), &stream("a"), &[("made", "a")]).await.unwrap_err();
         assert_eq!(code(&error).as_deref(), Some("22023"), "{error}");
@@ -351,8 +353,7 @@ async fn an_append_takes_only_positions_that_its_transaction_has_reserved() {
     let signed = "SELECT current_setting('es.reserved')";
     let signed: String = sqlx::query_scalar(signed).fetch_one(foreign.connection()).await.unwrap();
     let mut foreign = Foreign::on(foreign.end("ROLLBACK").await).await;
-    let forge = "SELECT set_config('es.reserved', $1, true)";
-    sqlx::query(forge).bind(signed).execute(foreign.connection()).await.unwrap();
+    remember(&mut foreign, &signed).await;
     let refused = foreign.try_append_events(Some(&reserved), &stream("a"), &[("made", "a")]).await;
     assert_eq!(code(&refused.unwrap_err()).as_deref(), Some("22023"));
     foreign.roll_back().await;
