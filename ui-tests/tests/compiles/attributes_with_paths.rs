@@ -1,4 +1,4 @@
-// Everything in one aggregate, as the tutorial has it.
+//! Everything in one aggregate, as the tutorial has it.
 use es_runtime::prelude::*;
 
 #[es_runtime::domain_event]
@@ -30,5 +30,3 @@ impl Account {
 }
 
 es_runtime::domain! { pub Bank = "bank"; aggregates: [Account]; commands: [Open] }
-
-fn main() {}

@@ -1,4 +1,4 @@
-// A whole domain compiles where every warning is an error.
+//! A whole domain compiles where every warning is an error.
 //! A bank.
 #![deny(warnings, missing_docs, unsafe_code, unused, unreachable_pub, missing_debug_implementations)]
 #![deny(rust_2018_idioms, unused_qualifications, trivial_casts, single_use_lifetimes, unused_lifetimes)]
@@ -220,7 +220,8 @@ domain! { pub Empty = "empty" }
 
 domain! { pub Whole = "whole"; domains: [Bank, Empty]; }
 
-fn main() {
+#[test]
+fn compiles() {
     let email = Email::new("a@b".to_owned());
     assert!(email.is_ok_and(|email| email.value() == "a@b"));
 }

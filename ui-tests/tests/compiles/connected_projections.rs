@@ -1,4 +1,4 @@
-// Projections and queries that take a connection, in an outer domain that is bound to its store.
+//! Projections and queries that take a connection, in an outer domain that is bound to its store.
 #![deny(warnings)]
 
 use es_runtime::prelude::*;
@@ -60,7 +60,8 @@ domain! { pub OnSqlite = "on-sqlite"; projections: [Totals]; domains: [Bank] }
 
 fn on<S: es_runtime::store::Store, D: es_runtime::app::DomainOn<S>>() {}
 
-fn main() {
+#[test]
+fn compiles() {
     on::<MemoryStore, Bank>();
     on::<SqliteStore, Bank>();
     on::<SqliteStore, OnSqlite>();

@@ -1,4 +1,4 @@
-// Domains compose; entries of one name get another with `as`.
+//! Domains compose; entries of one name get another with `as`.
 #![deny(warnings)]
 use es_runtime::prelude::*;
 
@@ -53,7 +53,8 @@ domain! {
 
 fn dispatch<D, C: CommandOf<D, P>, P>(_: D, _: C) {}
 
-fn main() {
+#[test]
+fn compiles() {
     dispatch(Whole, one::Open { account: Uuid::nil() });
     dispatch(Whole, three::Open { account: Uuid::nil() });
     dispatch(Both, two::Open { account: Uuid::nil() });

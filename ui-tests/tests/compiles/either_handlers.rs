@@ -1,4 +1,4 @@
-// What takes either state may return what tells the two apart.
+//! What takes either state may return what tells the two apart.
 use es_runtime::prelude::*;
 
 #[domain_event]
@@ -83,5 +83,3 @@ impl Account {
 }
 
 domain! { pub Bank = "bank"; aggregates: [Account]; commands: [Open, OpenChecked, OpenMany, OpenAny, OpenPair] }
-
-fn main() {}

@@ -1,4 +1,4 @@
-// Local calendar days, ids, nested values and recursion may be stored.
+//! Local calendar days, ids, nested values and recursion may be stored.
 #![deny(warnings)]
 use es_runtime::prelude::*;
 use std::collections::BTreeMap;
@@ -35,7 +35,8 @@ pub struct Measured {
 #[domain_event(name = "DepositMoney")]
 pub struct DepositMoney {}
 
-fn main() {
+#[test]
+fn compiles() {
     let money = Money::new(5, "EUR".to_owned());
     assert_eq!((money.cents(), money.currency().as_str()), (&5, "EUR"));
     assert_eq!(Tags::new(vec![]).value(), Tags::new(vec![]).as_ref());

@@ -1,4 +1,4 @@
-// Every shape of a projection's functions, and what a read model may hold.
+//! Every shape of a projection's functions, and what a read model may hold.
 #![deny(warnings)]
 
 use std::fmt;
@@ -169,7 +169,8 @@ domain! {
     projections: [AccountBalance, BranchDay, BranchTotal];
 }
 
-fn main() {
+#[test]
+fn compiles() {
     let table = AccountBalance::TABLE;
     assert_eq!(table.name, "account_balances");
     let names: Vec<&str> = table.columns.iter().map(|column| column.name).collect();

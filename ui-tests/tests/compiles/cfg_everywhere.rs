@@ -1,4 +1,4 @@
-// What is configured away is away for the generated code too.
+//! What is configured away is away for the generated code too.
 #![deny(warnings)]
 use es_runtime::prelude::*;
 
@@ -7,7 +7,7 @@ pub struct Opened {
     #[cfg(any())]
     #[claim("owner")]
     pub owner: Missing,
-    #[cfg(all())]
+    #[cfg(not(any()))]
     pub name: String,
 }
 
@@ -81,7 +81,7 @@ pub struct Name {
     #[cfg(any())]
     #[json]
     pub cards: Vec<Card>,
-    #[cfg(all())]
+    #[cfg(not(any()))]
     pub name: String,
 }
 
@@ -119,12 +119,13 @@ domain! {
     pub Bank = "bank";
     aggregates: [Account, #[cfg(any())] Card];
     commands: [Open, #[cfg(any())] Close];
-    queries: [#[cfg(all())] NameOf, #[cfg(any())] Nothing];
-    projections: [#[cfg(all())] Name, #[cfg(any())] Nothing];
+    queries: [#[cfg(not(any()))] NameOf, #[cfg(any())] Nothing];
+    projections: [#[cfg(not(any()))] Name, #[cfg(any())] Nothing];
     domains: [#[cfg(any())] Cards];
 }
 
-fn main() {
+#[test]
+fn compiles() {
     assert_eq!(Money::new(1).cents(), &1);
     assert_eq!(format!("{:?} {:?}", Name::ACCOUNT, Name::NAME), "ColumnOf(0) ColumnOf(1)");
     let _ = NameOf { account: Uuid::nil() };

@@ -1,8 +1,9 @@
-// A renamed dependency is found through `crate = …`; the usual name is taken by something else.
+//! A renamed dependency is found through `crate = …`; the usual name is taken by something else.
 #![deny(warnings)]
-extern crate es_runtime as fw;
+#![allow(missing_docs)]
 #[allow(unused_extern_crates)]
 extern crate core as es_runtime;
+extern crate es_runtime as fw;
 
 use fw::prelude::*;
 
@@ -68,5 +69,3 @@ async fn close(_: Close, account: &mut Existing<Account>) -> Result<(), RecordEr
 }
 
 domain! { pub Bank = "bank"; crate = ::fw; aggregates: [Account]; commands: [Open, Close] }
-
-fn main() {}

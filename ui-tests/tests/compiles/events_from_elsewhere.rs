@@ -1,4 +1,4 @@
-// Events of another crate and of other modules are listed by their paths, one name twice with `as`.
+//! Events of another crate and of other modules are listed by their paths, one name twice with `as`.
 #![deny(warnings)]
 use es_runtime::prelude::*;
 
@@ -38,7 +38,7 @@ mod elsewhere {
     use es_runtime::prelude::*;
 
     #[aggregate]
-    impl crate::Account {
+    impl crate::events_from_elsewhere::Account {
         #[apply]
         fn noted(&mut self, event: &es_ui_tests::Noted) {
             self.notes += event.text.len();
@@ -52,14 +52,15 @@ mod elsewhere {
         const LIMIT: usize = 3;
     }
 
-    pub fn count(account: &crate::Account) -> usize {
-        account.notes().min(crate::Account::LIMIT)
+    pub fn count(account: &crate::events_from_elsewhere::Account) -> usize {
+        account.notes().min(crate::events_from_elsewhere::Account::LIMIT)
     }
 }
 
 domain! { pub Bank = "bank"; aggregates: [Account] }
 
-fn main() {
+#[test]
+fn compiles() {
     let event = AccountEvent::from(loans::Opened);
     assert!(matches!(event, AccountEvent::LoanOpened(_)));
     let _ = elsewhere::count;

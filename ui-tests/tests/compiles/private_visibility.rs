@@ -1,4 +1,4 @@
-// What is private stays private: the generated enums have the visibility of their declaration.
+//! What is private stays private: the generated enums have the visibility of their declaration.
 #![deny(warnings)]
 use es_runtime::prelude::*;
 
@@ -35,6 +35,7 @@ mod inner {
 
 domain! { Outer = "outer"; domains: [inner::Inner] }
 
-fn main() {
+#[test]
+fn compiles() {
     assert_eq!(Outer::TABLE.domains[0].commands[0].name, "Open");
 }

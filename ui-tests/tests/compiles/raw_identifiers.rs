@@ -1,4 +1,4 @@
-// Names that are keywords work, and are stored without `r#`.
+//! Names that are keywords work, and are stored without `r#`.
 #![deny(warnings)]
 #![allow(non_camel_case_types)]
 use es_runtime::prelude::*;
@@ -39,7 +39,8 @@ impl r#Account {
 
 domain! { pub Bank = "bank"; aggregates: [Account]; commands: [Start] }
 
-fn main() {
+#[test]
+fn compiles() {
     assert_eq!(<r#yield as DomainEvent>::NAME, "yield");
     assert_eq!(Kind::new("a".to_owned()).r#type(), "a");
 }

@@ -1,4 +1,4 @@
-// Generated code names nothing that a user could have shadowed.
+//! Generated code names nothing that a user could have shadowed.
 #![no_implicit_prelude]
 #![deny(warnings)]
 
@@ -174,5 +174,3 @@ async fn values(
     projections: [Named, Told];
 }
 ::es_runtime::domain! { pub Whole = "whole"; domains: [Bank] }
-
-fn main() {}

@@ -1,7 +1,8 @@
-// A domain may be declared inside a function, as in tests.
+//! A domain may be declared inside a function, as in tests.
 #![deny(warnings)]
 
-fn main() {
+#[test]
+fn compiles() {
     use es_runtime::prelude::*;
 
     #[domain_event]

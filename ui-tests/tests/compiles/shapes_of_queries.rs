@@ -1,4 +1,4 @@
-// Queries over tables and dependencies, and projections that take a connection or a dependency.
+//! Queries over tables and dependencies, and projections that take a connection or a dependency.
 #![deny(warnings)]
 
 use es_runtime::prelude::*;
@@ -105,7 +105,8 @@ domain! { pub Whole = "whole"; domains: [Bank] }
 
 fn on<S: es_runtime::store::Store, D: es_runtime::app::DomainOn<S>>() {}
 
-fn main() {
+#[test]
+fn compiles() {
     on::<MemoryStore, Whole>();
     on::<SqliteStore, Whole>();
     assert_eq!(Bank::describe().queries[1].name, "hour");

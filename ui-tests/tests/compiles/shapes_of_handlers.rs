@@ -1,4 +1,4 @@
-// Everything that a handler may return and take.
+//! Everything that a handler may return and take.
 #![deny(warnings)]
 use es_runtime::prelude::*;
 
@@ -115,5 +115,3 @@ domain! {
         CountNothing, Renamed, Look];
     aggregates: [Counter];
 }
-
-fn main() {}
