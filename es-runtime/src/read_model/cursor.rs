@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{ColumnType, Order, ReadModelError, TableDescriptor, Value};
+use super::{ColumnType, Order, ReadModelError, TableDescriptor, TableRef, Value};
 
 /// Where a page ends and the next one begins: the order's columns and their values in the last row.
 ///
@@ -32,6 +32,9 @@ struct Content {
     o: Vec<String>,
     /// Their values as texts.
     v: Vec<Option<String>>,
+    /// The version of the table that was read.
+    #[serde(default)]
+    n: u32,
 }
 
 /// How many bytes of a cursor's text say that the others are not damaged.
@@ -39,16 +42,22 @@ const CHECK: usize = 4;
 
 impl Cursor {
     /// Takes the place of a row.
-    pub(super) fn at(table: &TableDescriptor, order: &[Order], row: &[Value]) -> Self {
+    pub(super) fn at(table: TableRef, order: &[Order], row: &[Value]) -> Self {
+        let TableRef { table, version } = table;
         let places = places(table, order);
         let values = places.iter().map(|(place, _)| row.get(*place).and_then(text)).collect();
-        Self { content: Content { t: table.name.to_owned(), o: names(table, &places), v: values } }
+        Self { content: Content { t: table.name.to_owned(), o: names(table, &places), v: values, n: version } }
+    }
+
+    /// Gives the version of the table that the page was read from.
+    pub(super) const fn version(&self) -> u32 {
+        self.content.n
     }
 
     /// Gives the values, if the cursor belongs to this order of this table.
     pub(super) fn values(&self, table: &TableDescriptor, order: &[Order]) -> Result<Vec<Value>, ReadModelError> {
         let places = places(table, order);
-        let Content { t, o, v } = &self.content;
+        let Content { t, o, v, .. } = &self.content;
         if *t != table.name {
             return Err(refused(format!("it is one of the table `{t}`, not of `{}`", table.name)));
         }

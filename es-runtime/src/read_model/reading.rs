@@ -78,18 +78,43 @@ impl<R: ReadModel> Table<R> {
         self.read(|table| self.rows.select(table, selection)).await
     }
 
-    /// Asks the stored table that serves. One that was dropped meanwhile is looked up once more: a newer version has taken over.
+    /// As [`select`](Self::select), and says which table was read. `began`: the version that was read before, which has to be the same.
+    pub(super) async fn select_from(
+        &self,
+        began: Option<u32>,
+        selection: &Selection,
+    ) -> Result<(TableRef, Vec<Vec<Value>>), ReadModelError> {
+        self.read_from(began, |table| self.rows.select(table, selection)).await
+    }
+
     pub(super) async fn read<'a, T>(
         &'a self,
         read: impl Fn(TableRef) -> BoxFuture<'a, Result<T, StoreError>> + Send,
     ) -> Result<T, ReadModelError> {
-        let table = self.rows.table(R::TABLE, false).await?;
+        Ok(self.read_from(None, read).await?.1)
+    }
+
+    /// Asks the stored table that serves. One that was dropped meanwhile is looked up once more: a newer version has taken over.
+    async fn read_from<'a, T>(
+        &'a self,
+        began: Option<u32>,
+        read: impl Fn(TableRef) -> BoxFuture<'a, Result<T, StoreError>> + Send,
+    ) -> Result<(TableRef, T), ReadModelError> {
+        let table = self.serving(began, false).await?;
         match read(table).await {
             Err(StoreError::Gone { .. }) => {
-                let table = self.rows.table(R::TABLE, true).await?;
-                Ok(read(table).await?)
+                let table = self.serving(began, true).await?;
+                Ok((table, read(table).await?))
             }
-            answer => Ok(answer?),
+            answer => Ok((table, answer?)),
+        }
+    }
+
+    async fn serving(&self, began: Option<u32>, fresh: bool) -> Result<TableRef, ReadModelError> {
+        let serving = self.rows.table(R::TABLE, fresh).await?;
+        match began.filter(|began| *began != serving.version) {
+            None => Ok(serving),
+            Some(before) => Err(ReadModelError::Switched { table: R::TABLE.name, before, now: serving.version }),
         }
     }
 }

@@ -40,6 +40,19 @@ pub enum ReadModelError {
         /// What does not fit.
         reason: String,
     },
+    /// Another version of the table has taken over since the page that gave the cursor: a page of it would not fit the ones before. Begin at the
+    /// first page.
+    #[error(
+        "version {now} of the table `{table}` has taken over since the last page, of version {before}; begin at the first page"
+    )]
+    Switched {
+        /// The table.
+        table: &'static str,
+        /// The version that the last page was read from.
+        before: u32,
+        /// The version that serves.
+        now: u32,
+    },
     /// A value cannot be a column's, or a stored one is not a field's.
     #[error("table `{table}`: {error}")]
     Column {

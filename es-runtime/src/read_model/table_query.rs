@@ -105,20 +105,22 @@ impl<'t, R: ReadModel> TableQuery<'t, R> {
     /// Reads up to `rows` rows, at least one, and says where the next ones begin.
     ///
     /// Whoever reads page after page sees each row once that is there all the time with an unchanged order: no row is counted off, so
-    /// rows that come and go in between shift nothing.
+    /// rows that come and go in between shift nothing. All pages are of one version of the table.
     ///
     /// # Errors
     ///
-    /// [`ReadModelError`]; [`ReadModelError::Cursor`] where the cursor comes from another order.
+    /// [`ReadModelError`]; [`ReadModelError::Cursor`] where the cursor comes from another order, [`ReadModelError::Switched`] where another
+    /// version of the table has taken over since the page that gave it.
     pub async fn page(self, rows: usize) -> Result<Page<R>, ReadModelError> {
+        let began = self.after.as_ref().map(Cursor::version);
         let (table, mut selection) = self.finish()?;
         let rows = rows.max(1);
         // One more says whether there is a next page.
         selection.limit = Some((rows as u64).saturating_add(1));
-        let mut found = table.select(&selection).await?;
+        let (read, mut found) = table.select_from(began, &selection).await?;
         let more = found.len() > rows;
         found.truncate(rows);
-        let next = found.last().filter(|_| more).map(|last| Cursor::at(R::TABLE, &selection.order, last));
+        let next = found.last().filter(|_| more).map(|last| Cursor::at(read, &selection.order, last));
         Ok(Page { rows: found.into_iter().map(read_row).collect::<Result<_, _>>()?, next })
     }
 

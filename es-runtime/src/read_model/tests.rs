@@ -291,3 +291,28 @@ async fn reads_can_be_sent_to_another_thread() {
     .await
     .unwrap();
 }
+
+#[tokio::test]
+async fn a_page_behind_a_switch_is_refused() {
+    let store = MemoryStore::new();
+    store.register(&FIRST, None).await.unwrap();
+    write(&store, 1, "", &rows(), false).await;
+    let serving = Arc::new(AtomicU32::new(1));
+    let balances = table(&store, {
+        let serving = Arc::clone(&serving);
+        move |table| version(table, serving.load(Ordering::SeqCst))
+    });
+    let first = balances.query().page(1).await.unwrap();
+    let second = balances.query().after(first.next.clone()).page(1).await.unwrap();
+    store.register(&SECOND, None).await.unwrap();
+    write(&store, 2, "", &rows(), true).await;
+    serving.store(2, Ordering::SeqCst);
+    for cursor in [first.next, second.next] {
+        let refused = balances.query().after(cursor).page(1).await;
+        let Err(ReadModelError::Switched { table, before: 1, now: 2 }) = &refused else { panic!("{refused:?}") };
+        assert_eq!(*table, "account_balances");
+    }
+    // From the start it is one table again.
+    let first = balances.query().page(1).await.unwrap();
+    balances.query().after(first.next).page(1).await.unwrap();
+}
