@@ -13,6 +13,7 @@ mod properties;
 mod queries;
 mod rebuild;
 mod renames;
+mod shared_rows;
 mod subscriptions;
 mod sync;
 pub(crate) mod truth;

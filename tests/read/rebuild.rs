@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use es_runtime::app::{BuildError, Visibility};
+use es_runtime::app::{BuildError, NotCaughtUp, Visibility};
 use es_runtime::prelude::*;
 use es_runtime::store::{RegisterError, Store, VersionState};
 use futures_util::TryStreamExt as _;
@@ -18,6 +18,7 @@ use crate::random::Random;
 on_every_store! {
     a_new_version_is_built_beside_the_old_one_and_takes_over,
     a_rebuild_under_load_misses_nothing,
+    who_waits_until_all_have_caught_up_waits_for_what_is_being_built,
     a_rebuild_that_is_interrupted_goes_on_where_it_was,
     a_table_that_changed_without_a_new_version_fails_at_start_with_the_difference,
     a_projection_can_be_rebuilt_from_the_start,
@@ -103,6 +104,23 @@ async fn a_new_version_is_built_beside_the_old_one_and_takes_over<S: Store>(stor
     new.dispatch(Open { account: fresh, owner: "new".into(), branch: 0 }).await.unwrap();
     assert!(new.table::<BalanceV2>().get(&fresh).await.unwrap().unwrap().open);
     check(&working).await;
+}
+
+async fn who_waits_until_all_have_caught_up_waits_for_what_is_being_built<S: Store>(store: S) {
+    let old: App<Bank, S> = App::builder(store.clone()).build().await.unwrap();
+    some_history(&old, 1, 300).await;
+    old.caught_up().await.unwrap();
+    let new: App<BankV2, S> = App::builder(store.clone()).without_workers().build().await.unwrap();
+    let error = new.caught_up().within(Duration::from_millis(200)).await.unwrap_err();
+    let NotCaughtUp::Pending { pending, .. } = &error else { panic!("{error}") };
+    assert_eq!(pending[0].projection, "balances");
+    assert_eq!(pending[0].reason.as_deref(), Some("version 2 is being built"));
+    let working: App<BankV2, S> = App::builder(store.clone()).build().await.unwrap();
+    working.caught_up().await.unwrap();
+    assert!(working.table::<BalanceV2>().count().await.is_ok(), "it serves");
+    new.caught_up().await.unwrap();
+    // The old program's own version goes on, for whoever runs it still.
+    old.caught_up().await.unwrap();
 }
 
 async fn a_rebuild_under_load_misses_nothing<S: Store>(store: S) {

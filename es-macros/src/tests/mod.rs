@@ -189,7 +189,7 @@ const EXAMPLES: &[Example] = &[
             impl Totals {
                 #[sync_projection]
                 async fn opened(&self, db: &mut SqliteConnection, event: &Recorded<Opened>) -> Result<(), Error> { todo!() }
-                #[async_projection]
+                #[sync_projection]
                 async fn closed(&self, db: &mut SqliteConnection, events: &[Recorded<Closed>]) -> Result<(), Error> { todo!() }
                 #[reset]
                 async fn reset(&self, db: &mut SqliteConnection) -> Result<(), Error> { todo!() }

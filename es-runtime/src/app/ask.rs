@@ -18,7 +18,7 @@ use super::engine::Engine;
 use super::receipt::Receipt;
 use super::visible::Awaited;
 use crate::error::{AnyDomainError, QueryError};
-use crate::event::{GlobalPosition, StreamId};
+use crate::event::{GlobalPosition, StreamId, Version};
 use crate::private::panic_message;
 use crate::query::{AnswersOn, QueryRejection, QueryScope};
 use crate::read_model::Rows;
@@ -33,6 +33,8 @@ pub(crate) struct AskOptions {
     tenant: String,
     after: GlobalPosition,
     streams: Vec<StreamId>,
+    /// What commands were decided on that had nothing to do.
+    decided_on: Vec<(StreamId, Version)>,
     /// Whether nothing but receipts says what is waited for.
     receipts_only: bool,
     within: Duration,
@@ -41,8 +43,15 @@ pub(crate) struct AskOptions {
 
 impl Default for AskOptions {
     fn default() -> Self {
-        let (tenant, streams) = (String::new(), Vec::new());
-        Self { tenant, after: GlobalPosition::START, streams, receipts_only: true, within: WITHIN, stale: false }
+        Self {
+            tenant: String::new(),
+            after: GlobalPosition::START,
+            streams: Vec::new(),
+            decided_on: Vec::new(),
+            receipts_only: true,
+            within: WITHIN,
+            stale: false,
+        }
     }
 }
 
@@ -73,9 +82,12 @@ pub struct Ask<D, S, Q, Path> {
 macro_rules! ask_options {
     () => {
         /// Waits until what the command did is visible in the tables that the query reads. Several receipts may be given; a
-        /// replayed one too.
+        /// replayed one too. Where it had nothing to do, what it was decided on is waited for.
         pub fn after<O>(mut self, receipt: &Receipt<O>) -> Self {
             self.options.streams.push(receipt.stream().clone());
+            if receipt.position() == GlobalPosition::START {
+                self.options.decided_on.push((receipt.stream().clone(), receipt.version()));
+            }
             self.options.after = self.options.after.max(receipt.position());
             self
         }
@@ -191,16 +203,20 @@ async fn visible<S: Store, E>(
     options: &AskOptions,
     reads: &[Option<&'static str>],
 ) -> Result<(), QueryError<E>> {
-    if options.after == GlobalPosition::START {
+    let mut position = options.after;
+    for (stream, version) in &options.decided_on {
+        position = position.max(engine.read_side.position_of(stream, *version).await.map_err(QueryError::Unavailable)?);
+    }
+    if position == GlobalPosition::START {
         return Ok(());
     }
     let projections = engine.read_side.projections_of(reads);
     let deadline = tokio::time::Instant::now() + options.within;
     let receipts_only = options.receipts_only;
-    let awaited = Awaited { position: options.after, streams: &options.streams, receipts_only };
+    let awaited = Awaited { position, streams: &options.streams, receipts_only, own_version: false };
     match engine.read_side.passed(&projections, awaited, deadline).await {
         Ok(pending) if pending.is_empty() || options.stale => Ok(()),
-        Ok(pending) => Err(QueryError::NotYetVisible { pending, position: options.after, waited: options.within }),
+        Ok(pending) => Err(QueryError::NotYetVisible { pending, position, waited: options.within }),
         Err(error) => Err(QueryError::Unavailable(error)),
     }
 }

@@ -12,7 +12,8 @@ use crate::error::Pending;
 use crate::event::GlobalPosition;
 use crate::store::{Store, StoreError};
 
-/// Waits until every projection of the application has passed what was in the log when it began to wait.
+/// Waits until every projection of the application serves in the version that the program declares, and has passed what was in the log when it
+/// began to wait. A version that is being built is waited for until it has taken over: this is the call with which a deployment waits for it.
 #[must_use = "nothing is waited for until it is awaited"]
 pub struct CaughtUp<S> {
     engine: Arc<Engine<S>>,
@@ -77,7 +78,7 @@ impl<S: Store> IntoFuture for CaughtUp<S> {
             let position = self.engine.store.head().await?;
             let projections: Vec<_> = self.engine.read_side.projections.values().copied().collect();
             let deadline = tokio::time::Instant::now() + self.within;
-            let awaited = Awaited { position, streams: &[], receipts_only: false };
+            let awaited = Awaited { position, streams: &[], receipts_only: false, own_version: true };
             let pending = self.engine.read_side.passed(&projections, awaited, deadline).await?;
             if pending.is_empty() { Ok(()) } else { Err(NotCaughtUp::Pending { pending, position }) }
         })

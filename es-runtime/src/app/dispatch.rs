@@ -25,7 +25,7 @@ use super::visible::Awaited;
 use crate::aggregate::Aggregate;
 use crate::command::Command;
 use crate::error::{AnyDomainError, BoxError, DispatchError};
-use crate::event::{CommandId, StreamId};
+use crate::event::{CommandId, GlobalPosition, StreamId};
 use crate::handler::Handles;
 use crate::private::panic_message;
 use crate::projection::ProjectionDescriptor;
@@ -188,11 +188,17 @@ async fn watched<S: Store, O>(engine: &Engine<S>, mut receipt: Receipt<O>, limit
         projection.handlers.iter().any(|handler| handler.category == category)
     };
     let projections: Vec<_> = engine.read_side.projections.values().copied().filter(mine).collect();
-    let streams = std::slice::from_ref(&receipt.stream);
-    let awaited = Awaited { position: receipt.position, streams, receipts_only: true };
     let deadline = tokio::time::Instant::now() + limit;
-    let pending = engine.read_side.passed(&projections, awaited, deadline).await;
-    receipt.visibility = match pending {
+    let pending = async {
+        let position = match receipt.position {
+            GlobalPosition::START => engine.read_side.position_of(&receipt.stream, receipt.version).await?,
+            position => position,
+        };
+        let streams = std::slice::from_ref(&receipt.stream);
+        let awaited = Awaited { position, streams, receipts_only: true, own_version: false };
+        engine.read_side.passed(&projections, awaited, deadline).await
+    };
+    receipt.visibility = match pending.await {
         Ok(pending) if pending.is_empty() => Visibility::Visible,
         Ok(_) => Visibility::Pending,
         Err(error) => {

@@ -132,7 +132,7 @@ impl<D: DomainOn<S>, S: Store> App<D, S> {
         Table { rows, tenant: Arc::default(), row: PhantomData }
     }
 
-    /// Waits until every projection has passed what is in the log now.
+    /// Waits until every projection serves in this program's version, and has passed what is in the log now.
     pub fn caught_up(&self) -> CaughtUp<S> {
         CaughtUp::new(Arc::clone(&self.engine))
     }

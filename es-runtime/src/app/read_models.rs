@@ -184,7 +184,14 @@ mod tests {
     };
 
     fn stored(version: u32, state: VersionState, table: &str) -> ProjectionVersion {
-        ProjectionVersion { name: "balances".into(), version, table: table.to_owned(), partitions: 1, state }
+        ProjectionVersion {
+            name: "balances".into(),
+            version,
+            table: table.to_owned(),
+            partitions: 1,
+            state,
+            follows: false,
+        }
     }
 
     fn served(stored: &[ProjectionVersion]) -> Result<u32, String> {

@@ -6,8 +6,9 @@ use tokio::time::Instant;
 
 use super::read_models::ReadModels;
 use crate::error::Pending;
-use crate::event::{GlobalPosition, StreamId};
+use crate::event::{GlobalPosition, Recorded, StreamId, Version};
 use crate::projection::ProjectionDescriptor;
+use crate::read_model::TableDescriptor;
 use crate::store::{Checkpoint, ProjectionVersion, Store, StoreError, SubscriptionStatus, VersionState};
 
 /// How often the checkpoints are looked at where no wake-up of this process comes: at first, and at most.
@@ -21,6 +22,8 @@ pub(crate) struct Awaited<'a> {
     pub(crate) streams: &'a [StreamId],
     /// Whether the position is that of a receipt of this program: what its append projects is there already.
     pub(crate) receipts_only: bool,
+    /// Whether this program's version has to serve, too. Without it, the version that queries read at present is looked at.
+    pub(crate) own_version: bool,
 }
 
 impl<S: Store> ReadModels<S> {
@@ -42,17 +45,18 @@ impl<S: Store> ReadModels<S> {
             for projection in waiting {
                 match self.look(projection, awaited).await? {
                     Look::Passed => {}
-                    Look::Behind => behind.push(projection),
+                    Look::Behind => behind.push((projection, None)),
+                    Look::Building(reason) => behind.push((projection, Some(reason))),
                     Look::InVain(reason) => {
                         hopeless.push(Pending { projection: projection.name, reason: Some(reason) });
                     }
                 }
             }
             if behind.is_empty() || !hopeless.is_empty() || Instant::now() >= deadline {
-                hopeless.extend(behind.iter().map(|behind| Pending { projection: behind.name, reason: None }));
+                hopeless.extend(behind.into_iter().map(|(behind, reason)| Pending { projection: behind.name, reason }));
                 return Ok(hopeless);
             }
-            waiting = behind;
+            waiting = behind.into_iter().map(|(behind, _)| behind).collect();
             // Workers of this process wake us; those of others, and of none, are found by looking.
             let until = deadline.min(Instant::now() + pause);
             if let Ok(Err(_gone)) = tokio::time::timeout_at(until, moved.changed()).await {
@@ -63,8 +67,19 @@ impl<S: Store> ReadModels<S> {
     }
 
     async fn look(&self, projection: &'static ProjectionDescriptor, awaited: Awaited<'_>) -> Result<Look, StoreError> {
-        let Some(version) = self.serving_version(projection).await? else {
-            return Ok(Look::Behind);
+        let version = if awaited.own_version {
+            match self.own_state(projection).await? {
+                Some(VersionState::Active | VersionState::Retired) => projection.version,
+                Some(VersionState::Building) => {
+                    return Ok(Look::Building(format!("version {} is being built", projection.version)));
+                }
+                None => return Ok(Look::InVain(format!("version {} was dropped", projection.version))),
+            }
+        } else {
+            match self.serving_version(projection).await? {
+                Some(version) => version,
+                None => return Ok(Look::Building(format!("version {} is being built", projection.version))),
+            }
         };
         let checkpoints = self.store().checkpoints(projection.name, version).await?;
         if checkpoints.is_empty() {
@@ -87,8 +102,8 @@ impl<S: Store> ReadModels<S> {
         }))
     }
 
-    /// Tells whether what a receipt speaks of was projected in the append: where nothing is asynchronous, and this version serves. The
-    /// commits of other programs may have left it to the workers.
+    /// Tells whether what a receipt speaks of was projected in the append, or by now in another way: where nothing is asynchronous, and this
+    /// version serves and does not only follow. The commits of other programs may have left it to the workers.
     async fn came_with_the_commit(
         &self,
         projection: &'static ProjectionDescriptor,
@@ -99,10 +114,25 @@ impl<S: Store> ReadModels<S> {
         }
         let stored = self.rows.versions(true).await?;
         let is_own = |known: &&ProjectionVersion| known.name == projection.name && known.version == projection.version;
-        Ok(stored.iter().find(is_own).is_some_and(|own| own.state == VersionState::Active))
+        Ok(stored.iter().find(is_own).is_some_and(|own| own.state == VersionState::Active && !own.follows))
     }
 
-    /// Gives the version that queries read.
+    /// Says where this program's version stands.
+    async fn own_state(&self, projection: &'static ProjectionDescriptor) -> Result<Option<VersionState>, StoreError> {
+        let is_own = |known: &&ProjectionVersion| known.name == projection.name && known.version == projection.version;
+        let stored = self.rows.versions(true).await?;
+        Ok(stored.iter().find(is_own).map(|own| own.state))
+    }
+
+    /// Finds the position of a stream's event; [`GlobalPosition::START`] for none. For receipts of commands that had nothing to do: what they
+    /// were decided on is what is to be seen.
+    pub(crate) async fn position_of(&self, stream: &StreamId, version: Version) -> Result<GlobalPosition, StoreError> {
+        let Some(before) = version.get().checked_sub(1) else { return Ok(GlobalPosition::START) };
+        let events = self.store().read_history(stream, Version::new(before), 1).await?;
+        Ok(events.first().map_or(GlobalPosition::START, Recorded::position))
+    }
+
+    /// Gives the version that queries read; `None` while this program's is built and the one that serves has other columns.
     async fn serving_version(&self, projection: &'static ProjectionDescriptor) -> Result<Option<u32>, StoreError> {
         let own = |known: &&ProjectionVersion| known.name == projection.name && known.version == projection.version;
         let serves = |known: &&ProjectionVersion| own(known) && known.state == VersionState::Active;
@@ -112,7 +142,10 @@ impl<S: Store> ReadModels<S> {
             stored = self.rows.versions(true).await?;
         }
         let own = stored.iter().find(own).filter(|known| known.state != VersionState::Building);
-        let active = |known: &&ProjectionVersion| known.name == projection.name && known.state == VersionState::Active;
+        let columns = projection.table.map(TableDescriptor::describe).unwrap_or_default();
+        let active = |known: &&ProjectionVersion| {
+            known.name == projection.name && known.state == VersionState::Active && known.table == columns
+        };
         let read = own.or_else(|| stored.iter().find(active));
         Ok(read.map(|known| known.version))
     }
@@ -121,6 +154,7 @@ impl<S: Store> ReadModels<S> {
 enum Look {
     Passed,
     Behind,
+    Building(String),
     InVain(String),
 }
 

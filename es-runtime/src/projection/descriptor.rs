@@ -154,6 +154,28 @@ impl ProjectionDescriptor {
         self.handlers.iter().any(|handler| !handler.mode.is_sync())
     }
 
+    /// Tells whether events of several streams may change one row: by a `key` of its own, or on a connection.
+    #[must_use]
+    pub fn shares_rows(&self) -> bool {
+        self.style == ProjectionStyle::Connected || self.handlers.iter().any(|handler| !handler.by_stream)
+    }
+
+    /// Gives the kinds of events that have to be folded by the commits that append them, as `<category> <event>` and in their order: those of
+    /// a projection that is synchronous and whose rows are shared by streams. Empty for every other one.
+    ///
+    /// A commit that leaves such an event to the workers makes the version *follow*: from then on only workers write its rows, in the
+    /// order of the log, until they have caught up.
+    #[must_use]
+    pub fn kinds_of_commits(&self) -> Vec<String> {
+        if !self.has_sync() || self.has_async() || !self.shares_rows() {
+            return Vec::new();
+        }
+        let mut kinds: Vec<_> = self.handlers.iter().map(|handler| kind_of(handler.category, handler.event)).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        kinds
+    }
+
     /// Gives the lowest number among the priorities of the synchronous functions.
     #[must_use]
     pub fn first_priority(&self) -> Option<u8> {
@@ -163,4 +185,9 @@ impl ProjectionDescriptor {
         });
         priorities.min()
     }
+}
+
+/// Names the kind of an event of a category. Neither name holds a line break.
+pub(crate) fn kind_of(category: &str, event: &str) -> String {
+    format!("{category} {event}")
 }

@@ -10,7 +10,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::{FoldSession, ProjectionDescriptor, ProjectionFailure, ProjectionHandler, Projector, record};
 use crate::event::{AnyEvent, GlobalPosition, Recorded, Version};
 use crate::private::panic_message;
-use crate::read_model::{ColumnError, ReadModel, RowChange, RowKey, Value};
+use crate::read_model::{ColumnError, ReadModel, RowChange, RowKey, TableDescriptor, Value};
 
 /// One event at one row: the row's key, and what is done to the row.
 pub struct Step<R: ReadModel> {
@@ -169,6 +169,7 @@ impl<R: ReadModel> FoldSession for Session<R> {
                 continue;
             }
             let row = slot.row.as_ref().map(ReadModel::to_values).transpose()?;
+            check_indexed(R::TABLE, key, row.as_deref().unwrap_or_default())?;
             changes.push(RowChange { key: key.clone(), row, version, position });
         }
         for key in self.touched.drain() {
@@ -273,6 +274,19 @@ impl<R: ReadModel> Session<R> {
         let key = R::row_key(event.tenant(), &step.key)?;
         Ok((key, step))
     }
+}
+
+/// An index holds the key beside the column's value.
+fn check_indexed(table: &TableDescriptor, key: &RowKey, row: &[Value]) -> Result<(), ColumnError> {
+    for (column, value) in table.columns.iter().zip(row).filter(|(column, _)| column.index && !column.key) {
+        let (Value::Text(text) | Value::Decimal(text) | Value::Json(text)) = value else { continue };
+        let (bytes, longest) = (key.as_str().len() + text.len(), RowKey::LONGEST);
+        if bytes > longest {
+            let reason = format_args!("it has an index, and {bytes} bytes with the row's key, more than {longest}");
+            return Err(ColumnError::new(reason).of(column.name));
+        }
+    }
+    Ok(())
 }
 
 /// Decodes an event for a function. A `key` of the user's may panic.

@@ -20,6 +20,7 @@ mod session;
 use crate::store::Store;
 
 pub use connected::{BoxFuture, Connected, ConnectedFn, ConnectedHandler, ConnectedProjector};
+pub(crate) use descriptor::kind_of;
 pub use descriptor::{
     FailurePolicy, HandlerMode, HandlerOptions, ProjectionDescriptor, ProjectionHandler, ProjectionStyle,
 };

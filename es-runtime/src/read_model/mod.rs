@@ -74,8 +74,15 @@ pub trait ReadModel: Clone + Debug + PartialEq + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`ColumnError`] where the key cannot be stored.
+    /// [`ColumnError`] where the key cannot be stored, or is longer than [`RowKey::LONGEST`].
     fn row_key(tenant: &str, key: &Self::Key) -> Result<RowKey, ColumnError> {
-        Ok(RowKey::new(tenant, &Self::key_values(key)?))
+        let row = RowKey::new(tenant, &Self::key_values(key)?);
+        let (bytes, longest) = (row.as_str().len(), RowKey::LONGEST);
+        if bytes <= longest {
+            return Ok(row);
+        }
+        let column = Self::TABLE.key_columns().next().and_then(|place| Self::TABLE.columns.get(place));
+        let error = ColumnError::new(format_args!("the row's key has {bytes} bytes, more than {longest}"));
+        Err(error.of(column.map_or("", |column| column.name)))
     }
 }

@@ -20,6 +20,11 @@ use crate::event::{GlobalPosition, Version};
 pub struct RowKey(Arc<str>);
 
 impl RowKey {
+    /// How many bytes a row's key has at most, with its tenant, as JSON ([`as_str`](Self::as_str)); and with it the value of an indexed column.
+    ///
+    /// PostgreSQL's indexes take entries of 2,704 bytes. The limit is the same for every store, so that data can move.
+    pub const LONGEST: usize = 2_000;
+
     /// Names a row by its tenant and the values of its key columns.
     #[must_use]
     pub fn new(tenant: &str, values: &[Value]) -> Self {

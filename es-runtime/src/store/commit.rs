@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::{AppendError, InvalidCommit};
 use crate::event::{Claim, ClaimRule, EventId, EventName, GlobalPosition, Metadata, StreamId, Version};
+use crate::projection::kind_of;
 
 /// An event before it is stored.
 #[derive(Clone, Debug)]
@@ -56,6 +57,11 @@ pub struct NewCommit {
 }
 
 impl NewCommit {
+    /// Names the kinds of the events: what their streams and they are called.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = String> {
+        self.events.iter().map(|event| kind_of(self.stream.category(), &event.name))
+    }
+
     /// The number of bytes that a stream's tenant, category and key have together at most; a tenant and an idempotency key; a tenant, a claim's
     /// set and its key. NUL and U+0001 count twice.
     ///
@@ -238,4 +244,12 @@ impl Future for CommitTicket {
             }
         }
     }
+}
+
+/// Names the kinds of the events of some commits, each once.
+pub(in crate::store) fn kinds_of(commits: &[&NewCommit]) -> Vec<String> {
+    let mut kinds: Vec<_> = commits.iter().flat_map(|commit| commit.kinds()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
 }

@@ -38,6 +38,7 @@ pub use error::{AppendError, InvalidCommit, StoreError};
 pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
+use projecting::FOLLOWS_FOR;
 pub use projecting::{
     Batch, BatchDone, BatchError, BatchWork, Checkpoint, CheckpointStore, Lease, LeaseRequest, LeaseStore, Letter,
     NewLetter, PartitionId, ProcessId, ProjectionRegistry, ProjectionVersion, RegisterError, RowStore, SafePosition,

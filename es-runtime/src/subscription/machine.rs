@@ -95,6 +95,16 @@ struct Page {
     moves: bool,
 }
 
+/// What a worker asks its store for once it has caught up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Switching {
+    No,
+    /// The version is being built: it is to serve.
+    ToServe,
+    /// The version serves, and only follows: commits are to fold it again.
+    ToFold,
+}
+
 /// The decisions of one partition's worker.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts about one partition")]
@@ -109,7 +119,7 @@ pub(crate) struct Machine {
     live: bool,
     /// Whether there is nothing to read before there is news.
     idle: bool,
-    building: bool,
+    switching: Switching,
     /// How many events the next batch takes.
     size: usize,
     /// Where the next batch ends: before, or right behind a failed event.
@@ -126,8 +136,9 @@ pub(crate) struct Machine {
 
 impl Machine {
     const ASK_AGAIN: Duration = Duration::from_millis(100);
+    const ASK_TO_FOLD: Duration = Duration::from_secs(1);
 
-    pub(crate) fn new(limits: Limits, building: bool) -> Self {
+    pub(crate) fn new(limits: Limits, switching: Switching) -> Self {
         Self {
             limits,
             parked: Parked::default(),
@@ -136,7 +147,7 @@ impl Machine {
             page: None,
             live: false,
             idle: false,
-            building,
+            switching,
             size: limits.batch,
             cut: None,
             verdict: None,
@@ -162,8 +173,8 @@ impl Machine {
         self.parked.keys.iter().any(|key| !key.starts_with('['))
     }
 
-    pub(crate) fn set_building(&mut self, building: bool) {
-        self.building = building;
+    pub(crate) fn set_switching(&mut self, switching: Switching) {
+        self.switching = switching;
     }
 
     /// Says what to do at a time. Changes nothing that another call at the same time would not change again.
@@ -202,14 +213,19 @@ impl Machine {
 
     fn next_read(&self, now: Duration) -> Action {
         if self.idle {
-            // Whoever is built has to ask again: another partition may have come to the head since.
-            let idle = if self.building { self.limits.idle.min(Self::ASK_AGAIN) } else { self.limits.idle };
+            // Whoever waits for a switch has to ask again: another partition may have come to the head since.
+            let idle = match self.switching {
+                Switching::No => self.limits.idle,
+                Switching::ToServe => self.limits.idle.min(Self::ASK_AGAIN),
+                Switching::ToFold => self.limits.idle.min(Self::ASK_TO_FOLD),
+            };
             let until = self.idle_since.saturating_add(idle);
             if now < until {
                 return Action::Wait { until, news: true };
             }
         }
-        let interval = if self.building { self.limits.interval } else { self.limits.serving_interval };
+        let builds = self.switching == Switching::ToServe;
+        let interval = if builds { self.limits.interval } else { self.limits.serving_interval };
         match self.last_run.map(|last| last.saturating_add(interval)) {
             Some(until) if self.live && now < until => Action::Wait { until, news: false },
             _ => Action::Read,
@@ -237,9 +253,9 @@ impl Machine {
         plan
     }
 
-    /// Whether a version that is built is at the head with a batch that ends here.
+    /// Whether a version that waits for a switch is at the head with a batch that ends here.
     fn is_end(&self, end: usize) -> bool {
-        self.building && self.page.is_some_and(|page| !page.full && page.count == end)
+        self.switching != Switching::No && self.page.is_some_and(|page| !page.full && page.count == end)
     }
 
     /// Takes the next event into a plan, and says whether it is to be handled.
@@ -311,7 +327,7 @@ impl Machine {
     pub(crate) fn read(&mut self, count: usize, moves: bool, full: bool, now: Duration) {
         self.troubles = 0;
         self.live = !full;
-        if moves || self.building && !full {
+        if moves || self.switching != Switching::No && !full {
             self.page = Some(Page { next: 0, count, full, moves });
         } else {
             self.rest(now);
@@ -327,7 +343,9 @@ impl Machine {
     pub(crate) fn stored(&mut self, plan: Plan, switched: bool, now: Duration) {
         self.troubles = 0;
         self.stale = true;
-        self.building &= !switched;
+        if switched {
+            self.switching = Switching::No;
+        }
         let end = plan.range.end;
         // Behind a failure batches begin small again.
         self.size = if self.cut == Some(end) { 1 } else { self.size.saturating_mul(2).min(self.limits.batch) };

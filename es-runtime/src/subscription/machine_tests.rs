@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::health::StopReason;
-use super::machine::{Action, Failure, Limits, Machine, Outcome};
+use super::machine::{Action, Failure, Limits, Machine, Outcome, Switching};
 use super::plan::{Bound, Items, Parked, Plan};
 use crate::projection::FailurePolicy;
 
@@ -132,7 +132,7 @@ fn failure(event: &Event, retries: u32) -> Failure {
 impl<'a> Run<'a> {
     fn new(log: &'a [Event], mode: Mode, batch: usize) -> Self {
         let tries = vec![0; log.len()];
-        let machine = Machine::new(limits(batch), false);
+        let machine = Machine::new(limits(batch), Switching::No);
         Self { log, mode, store: Stored::default(), tries, machine, now: Duration::ZERO, page: 0..0 }
     }
 
@@ -284,7 +284,7 @@ fn fine(key: u8) -> Event {
 }
 
 fn machine(log: &[Event], limits: Limits) -> Machine {
-    let mut machine = Machine::new(limits, false);
+    let mut machine = Machine::new(limits, Switching::No);
     machine.loaded(Parked::default());
     machine.read(log.len(), true, false, Duration::ZERO);
     machine
@@ -371,9 +371,9 @@ fn at_the_live_tail_batches_keep_their_distance_and_an_idle_worker_has_none() {
 fn the_longer_interval_holds_only_while_the_version_serves() {
     let log = [fine(1)];
     let items = Slice(&log);
-    for (building, pause) in [(true, 10), (false, 100)] {
+    for (switching, pause) in [(Switching::ToServe, 10), (Switching::ToFold, 100), (Switching::No, 100)] {
         let serving_interval = Duration::from_millis(100);
-        let mut machine = Machine::new(Limits { serving_interval, ..limits(10) }, building);
+        let mut machine = Machine::new(Limits { serving_interval, ..limits(10) }, switching);
         machine.loaded(Parked::default());
         machine.read(1, true, false, Duration::ZERO);
         let plan = plan_of(machine.next(Duration::ZERO, &items));
@@ -390,7 +390,7 @@ fn the_longer_interval_holds_only_while_the_version_serves() {
 fn a_version_that_is_built_asks_for_the_switch_only_at_the_head() {
     let log = [fine(1), fine(2)];
     let items = Slice(&log);
-    let mut machine = Machine::new(limits(10), true);
+    let mut machine = Machine::new(limits(10), Switching::ToServe);
     machine.loaded(Parked::default());
     machine.read(2, true, true, Duration::ZERO);
     let plan = plan_of(machine.next(Duration::ZERO, &items));

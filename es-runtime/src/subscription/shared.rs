@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::health::{Health, SubscriptionHealth};
+use super::machine::Switching;
 use super::rebuild::{Meter, Progress, done_of};
 use crate::store::{PartitionId, ProjectionVersion, VersionState};
 
@@ -20,6 +21,8 @@ pub(crate) struct Serving {
     pub(crate) mine: Option<VersionState>,
     /// The version that serves.
     pub(crate) active: Option<u32>,
+    /// Whether only workers write the rows of this program's version, although its functions are synchronous.
+    pub(crate) follows: bool,
 }
 
 pub(crate) struct Shared {
@@ -62,7 +65,7 @@ impl Shared {
     }
 
     pub(crate) fn serving_of(&self, name: &str) -> Serving {
-        self.serving.borrow().get(name).copied().unwrap_or(Serving { mine: None, active: None })
+        self.serving.borrow().get(name).copied().unwrap_or(Serving { mine: None, active: None, follows: false })
     }
 
     /// Returns `true` if this program's version is known to be gone.
@@ -74,14 +77,24 @@ impl Shared {
         self.serving_of(name).mine == Some(VersionState::Building)
     }
 
+    /// Says what this program's version is to become once it has caught up.
+    pub(crate) fn switching(&self, name: &str) -> Switching {
+        match self.serving_of(name) {
+            Serving { mine: Some(VersionState::Building), .. } => Switching::ToServe,
+            Serving { mine: Some(VersionState::Active), follows: true, .. } => Switching::ToFold,
+            _ => Switching::No,
+        }
+    }
+
     /// Takes in what the store knows of the program's versions.
     pub(crate) fn learn(&self, program: impl Iterator<Item = (Arc<str>, u32)>, known: &[ProjectionVersion]) {
         let serving: BTreeMap<Arc<str>, Serving> = program
             .map(|(name, version)| {
                 let of_name = || known.iter().filter(|known| *known.name == *name);
-                let mine = of_name().find(|known| known.version == version).map(|known| known.state);
+                let own = of_name().find(|known| known.version == version);
+                let (mine, follows) = (own.map(|own| own.state), own.is_some_and(|own| own.follows));
                 let active = of_name().find(|known| known.state == VersionState::Active).map(|known| known.version);
-                (name, Serving { mine, active })
+                (name, Serving { mine, active, follows })
             })
             .collect();
         let serves = |(name, now): (&Arc<str>, &Serving)| {
@@ -102,16 +115,24 @@ impl Shared {
     pub(crate) fn switched(&self, name: &Arc<str>, version: u32) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.serving.send_modify(|serving| {
-            serving.insert(Arc::clone(name), Serving { mine: Some(VersionState::Active), active: Some(version) });
+            let (mine, active) = (Some(VersionState::Active), Some(version));
+            serving.insert(Arc::clone(name), Serving { mine, active, follows: false });
         });
         self.finished(name);
+    }
+
+    /// Commits fold this program's version again.
+    pub(crate) fn folds_again(&self, name: &str) {
+        self.serving.send_if_modified(|serving| {
+            serving.get_mut(name).is_some_and(|serving| std::mem::take(&mut serving.follows))
+        });
     }
 
     /// This program's version is built anew, in place: nobody of this process is to take what is there for the whole.
     pub(crate) fn builds_anew(&self, name: &Arc<str>, version: u32) {
         self.serving.send_modify(|serving| {
             let active = serving.get(name).and_then(|known| known.active).filter(|active| *active != version);
-            serving.insert(Arc::clone(name), Serving { mine: Some(VersionState::Building), active });
+            serving.insert(Arc::clone(name), Serving { mine: Some(VersionState::Building), active, follows: false });
         });
     }
 

@@ -81,7 +81,7 @@ impl<S: Store> Worker<S> {
         }
         let start = GlobalPosition::START;
         Self {
-            machine: Machine::new(limits, task.shared.is_building(&task.id.name)),
+            machine: Machine::new(limits, task.shared.switching(&task.id.name)),
             reader: Reader::new(task.store.clone(), start, task.options.batch.max(1)),
             events: Vec::new(),
             page_end: SafePosition(start),
@@ -109,7 +109,7 @@ impl<S: Store> Worker<S> {
                 self.task.refresh.mark_unchanged();
                 self.machine.refresh();
             }
-            self.machine.set_building(self.task.shared.is_building(&self.task.id.name));
+            self.machine.set_switching(self.task.shared.switching(&self.task.id.name));
             if let ControlFlow::Break(ended) = self.step().await {
                 return ended;
             }

@@ -13,7 +13,7 @@ impl Totals {
         Ok(())
     }
 
-    #[sync_projection]
+    #[async_projection]
     async fn again(&self, _: &mut SqliteConnection, _: &Recorded<MoneyDeposited>) -> Result<(), sqlx::Error> {
         Ok(())
     }

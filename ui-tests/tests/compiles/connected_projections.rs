@@ -41,6 +41,17 @@ impl Totals {
         Ok(())
     }
 
+    #[reset]
+    async fn reset(&self, db: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        sqlx::query("DELETE FROM totals").execute(db).await.map(|_| ())
+    }
+}
+
+#[derive(Default)]
+pub struct Endings;
+
+#[projection(name = "endings", partitions = 2)]
+impl Endings {
     #[async_projection(of = Account)]
     #[monitor_projection]
     async fn closed(&self, db: &mut SqliteConnection, events: &[Recorded<Closed>]) -> sqlx::Result<()> {
@@ -49,14 +60,9 @@ impl Totals {
         }
         Ok(())
     }
-
-    #[reset]
-    async fn reset(&self, db: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        sqlx::query("DELETE FROM totals").execute(db).await.map(|_| ())
-    }
 }
 
-domain! { pub OnSqlite = "on-sqlite"; projections: [Totals]; domains: [Bank] }
+domain! { pub OnSqlite = "on-sqlite"; projections: [Totals, Endings]; domains: [Bank] }
 
 fn on<S: es_runtime::store::Store, D: es_runtime::app::DomainOn<S>>() {}
 

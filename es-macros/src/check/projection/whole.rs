@@ -9,6 +9,7 @@ pub(crate) fn whole(projection: &Projection, diagnostics: &mut Diagnostics) {
         diagnostics.error(&projection.block.self_ty, texts::projection_without_events());
     }
     keys(projection, diagnostics);
+    connection(projection, diagnostics);
     events(projection, diagnostics);
 }
 
@@ -25,6 +26,15 @@ fn keys(projection: &Projection, diagnostics: &mut Diagnostics) {
         } else if function.mode.is_sync() && projection.partitions > 1 {
             diagnostics.error_at(key.span, &texts::key_of_sync_partitions());
         }
+    }
+}
+
+/// Which rows a function on a connection writes, nobody knows: an event that is left to the workers may be of a row that a later commit writes.
+fn connection(projection: &Projection, diagnostics: &mut Diagnostics) {
+    let Some(first) = projection.functions.first().filter(|_| projection.style == Style::Connected) else { return };
+    let other = projection.functions.iter().find(|function| function.mode.is_sync() != first.mode.is_sync());
+    if let Some(other) = other {
+        diagnostics.error(&other.ident, texts::mixed_on_a_connection(&first.ident, first.mode.is_sync()));
     }
 }
 

@@ -383,6 +383,14 @@ pub(crate) fn key_of_a_mixed_projection() -> Text {
         .note("what a row has seen is counted by stream, so that no event is missed or taken twice")
 }
 
+pub(crate) fn mixed_on_a_connection(first: &Ident, sync: bool) -> Text {
+    let (kind, attribute) =
+        if sync { ("synchronous", "#[sync_projection]") } else { ("asynchronous", "#[async_projection]") };
+    Text::new(format!("the functions of a projection on a connection are all synchronous or all asynchronous, and `{first}` is {kind}"))
+        .help(format!("write `{attribute}`; or move this function to a projection of its own"))
+        .note("which rows it writes is not known, so an event that waits for the workers could overwrite what a later command has written")
+}
+
 pub(crate) fn key_of_sync_partitions() -> Text {
     Text::new("a synchronous function with `key` needs a projection of one partition")
         .help("remove `partitions`; or use `#[async_projection]`")

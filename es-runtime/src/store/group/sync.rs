@@ -14,6 +14,7 @@ use super::plan::{Gate, Known};
 use crate::event::{AnyEvent, GlobalPosition, Recorded, StreamId, Version};
 use crate::projection::{ConnectedProjector, FoldSession, ProjectionDescriptor, ProjectionFailure, Projector};
 use crate::read_model::{ColumnError, RowChange, RowKey, TableRef, Value};
+use crate::store::sql::known::kinds_text;
 use crate::store::{AppendError, NewCommit};
 use crate::subscription::assign::partition_of;
 use crate::time::whole_micros;
@@ -30,14 +31,16 @@ pub(in crate::store) const WALK: i64 = 10_000;
 pub(in crate::store) struct Asked {
     pub(in crate::store) name: &'static str,
     pub(in crate::store) version: u32,
+    /// The kinds of events that have to be folded by their commits, a line each.
+    pub(in crate::store) kinds: String,
     pub(in crate::store) streams: Vec<StreamId>,
 }
 
 /// What is known of one projection.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Standing {
-    /// Whether this version serves.
-    pub(in crate::store) active: bool,
+    /// Whether this version serves, and does not only follow.
+    pub(in crate::store) folds: bool,
     /// The checkpoints of its partitions, in their order.
     pub(in crate::store) checkpoints: Vec<u64>,
     /// Whether it has letters at all.
@@ -78,6 +81,15 @@ impl Positions {
             Self::Reserved(positions) => positions.get(event).copied().unwrap_or_default(),
         }
     }
+}
+
+/// A version whose kinds of events every commit of a group folds.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct Brought {
+    pub(in crate::store) name: &'static str,
+    pub(in crate::store) version: u32,
+    /// The kinds, a line each.
+    pub(in crate::store) kinds: String,
 }
 
 /// Rows that have to be loaded for one projection.
@@ -152,7 +164,8 @@ struct Proposed {
 }
 
 impl Syncs {
-    /// Gives the synchronous projections that some commits concern; `None` where there is none.
+    /// Gives the synchronous projections that some commits concern; `None` where there is none. One whose rows are shared by streams is left
+    /// out where another commit of the group leaves it to the workers: they get the events of all.
     pub(in crate::store) fn of(commits: &[&NewCommit]) -> Option<Self> {
         let mut live: Vec<Live> = Vec::new();
         for commit in commits {
@@ -169,6 +182,7 @@ impl Syncs {
                 concern(&mut live, projector.descriptor(), writes, projections.backlog, commit);
             }
         }
+        live.retain(|live| !live.is_left_by_one_of(commits));
         (!live.is_empty()).then_some(Self { positions: Positions::Behind(0), live })
     }
 
@@ -177,12 +191,13 @@ impl Syncs {
         let asked = |live: &Live| Asked {
             name: live.projection.name,
             version: live.projection.version,
+            kinds: kinds_text(live.projection),
             streams: live.streams.keys().cloned().collect(),
         };
         self.live.iter().map(asked).collect()
     }
 
-    /// Takes where they stand. Projections of which another version serves are left out.
+    /// Takes where they stand. Versions that do not serve, or only follow, are left out.
     pub(in crate::store) fn answer(
         &mut self,
         positions: Positions,
@@ -190,7 +205,7 @@ impl Syncs {
     ) {
         self.positions = positions;
         for (mut live, (asked, standing)) in std::mem::take(&mut self.live).into_iter().zip(answers) {
-            if !standing.active {
+            if !standing.folds {
                 continue;
             }
             live.has_letters = standing.has_letters;
@@ -220,6 +235,16 @@ impl Syncs {
             fold.rows = rows.into_iter().collect();
             fold.begin_again();
         }
+    }
+
+    /// Gives the versions that would follow, did the group not fold their events.
+    pub(in crate::store) fn brought(&self) -> Vec<Brought> {
+        let brought = |live: &Live| Brought {
+            name: live.projection.name,
+            version: live.projection.version,
+            kinds: kinds_text(live.projection),
+        };
+        self.live.iter().map(brought).filter(|brought| !brought.kinds.is_empty()).collect()
     }
 
     /// Says what the projections write.
@@ -308,6 +333,18 @@ impl Gate for Syncs {
 }
 
 impl Live {
+    /// Tells whether a commit of a program that does not bring the version has an event that has to be folded.
+    fn is_left_by_one_of(&self, commits: &[&NewCommit]) -> bool {
+        let projection = self.projection;
+        let leaves = |commit: &&&NewCommit| !commit.projections.as_ref().is_some_and(|all| all.bring(projection));
+        let mut leaving = commits.iter().filter(leaves).peekable();
+        if leaving.peek().is_none() {
+            return false;
+        }
+        let kinds = projection.kinds_of_commits();
+        leaving.any(|commit| commit.kinds().any(|kind| kinds.contains(&kind)))
+    }
+
     fn sequence_keys(&self, event: &Recorded<AnyEvent>) -> Vec<RowKey> {
         match &self.writes {
             Writes::Folded(fold) => fold.projector.sequence_keys(event),

@@ -46,7 +46,8 @@ impl Tables {
         if switched {
             self.switch(&id.name, id.version);
         }
-        Ok(BatchDone { switched })
+        let folds = !switched && switch && self.fold_again(&id);
+        Ok(BatchDone { switched, folds })
     }
 
     /// Finds out what is to be written.
@@ -80,6 +81,12 @@ impl Tables {
             BatchError::Failed { index: places.get(index).copied().unwrap_or(index), failure }
         })?;
         Ok(Some((table, changes)))
+    }
+
+    /// Lets commits fold what they append to a version, if nothing is left to do.
+    fn fold_again(&mut self, id: &PartitionId) -> bool {
+        let head = self.head();
+        self.version_row_mut(&id.name, id.version).is_some_and(|row| row.done() == head && row.fold_again())
     }
 
     /// Tells whether a version that is being built has nothing left to do.

@@ -19,6 +19,7 @@ impl Tables {
                 return Err(error);
             }
         };
+        self.leave_to_workers(&commit);
         for folded in folded {
             self.write_folded(folded);
         }

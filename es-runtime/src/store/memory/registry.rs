@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use rustc_hash::FxHashMap;
 
 use super::checkpoints::PartitionRow;
@@ -10,7 +11,8 @@ use super::{MemoryStore, Tables};
 use crate::event::{GlobalPosition, StreamId, Version};
 use crate::projection::{ConnectedProjector, ProjectionDescriptor, ProjectionStyle};
 use crate::read_model::{TableRef, difference};
-use crate::store::{ProjectionRegistry, ProjectionVersion, RegisterError, StoreError, VersionState};
+use crate::store::{FOLLOWS_FOR, ProjectionRegistry, ProjectionVersion, RegisterError, StoreError, VersionState};
+use crate::time;
 
 /// One version of a projection.
 #[derive(Debug)]
@@ -20,6 +22,10 @@ pub(super) struct VersionRow {
     pub(super) partitions: Vec<PartitionRow>,
     /// Up to where commits have folded streams themselves, where the workers are not that far.
     pub(super) watermarks: FxHashMap<StreamId, Watermark>,
+    /// What its commits have to fold.
+    kinds: Vec<String>,
+    /// Since when only workers write its rows; `None` where commits fold what they append.
+    followed_at: Option<DateTime<Utc>>,
 }
 
 /// The last event of a stream that a commit has folded.
@@ -36,7 +42,41 @@ impl VersionRow {
             state,
             partitions: (0..projection.partitions.max(1)).map(|_| PartitionRow::default()).collect(),
             watermarks: FxHashMap::default(),
+            kinds: Vec::new(),
+            followed_at: None,
         }
+    }
+
+    /// Takes the kinds of events that a program's commits fold. Where they were others, nobody knows what was left out.
+    fn take_kinds(&mut self, projection: &ProjectionDescriptor) {
+        let kinds = projection.kinds_of_commits();
+        if self.kinds != kinds {
+            self.followed_at = (!kinds.is_empty()).then_some(DateTime::UNIX_EPOCH);
+            self.kinds = kinds;
+        }
+    }
+
+    /// Tells whether commits fold what they append.
+    pub(super) fn folds(&self) -> bool {
+        self.state == VersionState::Active && self.followed_at.is_none()
+    }
+
+    /// From here on only workers write the rows, if the commit has an event that has to be folded.
+    pub(super) fn leave(&mut self, kinds: &[String]) {
+        if self.folds() && self.kinds.iter().any(|kind| kinds.contains(kind)) {
+            self.followed_at = Some(time::now());
+        }
+    }
+
+    /// Lets commits fold what they append, where everything is done. Gives whether they did not before.
+    pub(super) fn fold_again(&mut self) -> bool {
+        let long = self.followed_at.is_some_and(|since| since + FOLLOWS_FOR <= time::now());
+        let letters = self.partitions.iter().any(|partition| !partition.letters.is_empty());
+        let folds = self.state == VersionState::Active && long && !letters;
+        if folds {
+            self.followed_at = None;
+        }
+        folds
     }
 
     fn describe(&self) -> String {
@@ -67,6 +107,9 @@ impl VersionRow {
         // What was folded by commits stays folded where the workers go forward only; else everything after the position is done again.
         let back = self.partitions.iter().any(|partition| at < partition.position);
         self.watermarks.retain(|_, watermark| !back && watermark.position > at);
+        if !self.kinds.is_empty() {
+            self.followed_at = Some(DateTime::UNIX_EPOCH);
+        }
         for partition in &mut self.partitions {
             partition.position = at;
             partition.epoch += 1;
@@ -110,8 +153,10 @@ impl Tables {
             return Err(RegisterError::NoConnections { projection: name.to_owned() });
         }
         self.rename(projection)?;
-        if let Some(known) = self.version_row(name, version) {
-            return known.check(projection);
+        if let Some(known) = self.version_row_mut(name, version) {
+            known.check(projection)?;
+            known.take_kinds(projection);
+            return Ok(());
         }
         self.check_newer(name, projection)?;
         if let Some(table) = table_of(projection) {
@@ -121,7 +166,8 @@ impl Tables {
             }
             self.rows.insert(stored, StoredTable::new(table.table));
         }
-        let row = VersionRow::new(projection, VersionState::Building);
+        let mut row = VersionRow::new(projection, VersionState::Building);
+        row.take_kinds(projection);
         self.projections.entry(name.to_owned()).or_default().insert(version, row);
         if self.log.is_empty() {
             // Without a history there is nothing to build.
@@ -205,6 +251,7 @@ impl Tables {
                 row.state = VersionState::Retired;
             } else if *other == version {
                 row.state = VersionState::Active;
+                row.fold_again();
             }
         }
     }
@@ -229,6 +276,7 @@ impl ProjectionRegistry for MemoryStore {
                 table: row.describe(),
                 partitions: row.partition_count(),
                 state: row.state,
+                follows: row.followed_at.is_some(),
             }));
         }
         Ok(found)

@@ -1,6 +1,7 @@
 //! Synchronous projections: folded with the commit, or the commit is refused.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::Tables;
 use super::fold::fold;
@@ -9,7 +10,8 @@ use super::registry::{VersionRow, Watermark};
 use crate::event::{AnyEvent, GlobalPosition, Recorded, Version};
 use crate::projection::{ProjectionFailure, Projector};
 use crate::read_model::{RowChange, TableRef};
-use crate::store::{AppendError, NewCommit, VersionState};
+use crate::store::commit::kinds_of;
+use crate::store::{AppendError, NewCommit, SyncProjections};
 use crate::subscription::assign::partition_of;
 
 /// What one projection makes of a commit.
@@ -22,6 +24,19 @@ pub(super) struct Folded {
 }
 
 impl Tables {
+    /// Lets versions follow whose rows are shared by streams and which the commit does not bring.
+    pub(super) fn leave_to_workers(&mut self, commit: &NewCommit) {
+        let kinds = kinds_of(&[commit]);
+        for (name, versions) in &mut self.projections {
+            for (version, row) in versions {
+                let brings = |all: &Arc<SyncProjections>| all.bring_version(name, *version);
+                if !commit.projections.as_ref().is_some_and(brings) {
+                    row.leave(&kinds);
+                }
+            }
+        }
+    }
+
     /// Folds a commit's events with the synchronous projections, in their order. Nothing is written.
     pub(super) fn fold_commit(&self, commit: &NewCommit) -> Result<Vec<Folded>, AppendError> {
         let Some(projections) = commit.projections.as_deref().filter(|_| !commit.events.is_empty()) else {
@@ -59,7 +74,7 @@ impl Tables {
             return Ok(None);
         };
         let Some(row) = self.version_row(projection.name, projection.version) else { return Ok(None) };
-        let Some(table) = row.table.filter(|_| row.state == VersionState::Active) else { return Ok(None) };
+        let Some(table) = row.table.filter(|_| row.folds()) else { return Ok(None) };
         let behind = |reason: String| AppendError::ProjectionBehind {
             projection: projection.name,
             stream: last.stream().clone(),

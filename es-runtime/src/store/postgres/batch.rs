@@ -12,7 +12,7 @@ use sqlx::postgres::PgConnection;
 
 use super::PostgresStore;
 use super::connected;
-use super::error::{DbError, fault, store_error};
+use super::error::{DbError, Fault, fault, store_error};
 use super::fold::{fold, forget_watermarks, passed, position};
 use super::letters;
 use super::outcome::Session;
@@ -85,8 +85,7 @@ impl PostgresStore {
         } else {
             self.store_in_transaction(&batch).await?;
         }
-        let switched = batch.switch && self.switch(batch).await?;
-        Ok(BatchDone { switched })
+        if batch.switch { self.switch(batch).await } else { Ok(BatchDone::default()) }
     }
 
     /// Stores a batch with one statement. Where the connection breaks, the batch is sent again: the one that is still on its way does not
@@ -135,7 +134,7 @@ impl PostgresStore {
                         }
                     }
                     return match &lost {
-                        None if kind.is_certain() => Err(store_error(error, DOING).into()),
+                        None if kind.is_certain() => Err(refused(error)),
                         None => uncertain(&error, &"no connection is left to look"),
                         Some(lost) => uncertain(lost, &error),
                     };
@@ -166,7 +165,7 @@ impl PostgresStore {
                 Ok(())
             }
             Outcome::Failed(Refused::Alone(error) | Refused::Left(error, _)) => Err(error),
-            Outcome::Failed(Refused::Database(error)) => Err(store_error(error, DOING).into()),
+            Outcome::Failed(Refused::Database(error)) => Err(refused(error)),
             Outcome::AtCommit(error, ()) => self.find_out(batch, error).await,
         }
     }
@@ -214,6 +213,14 @@ impl PostgresStore {
             Ok(_) => uncertain(error.to_string()),
             Err(second) => uncertain(format!("{error}; then {second}")),
         }
+    }
+}
+
+/// What the database says of a row says nothing of the database.
+fn refused(error: sqlx::Error) -> BatchError {
+    match fault(&error) {
+        Fault::Unfit | Fault::Constraint => BatchError::Unstorable { reason: error.to_string() },
+        _ => store_error(error, DOING).into(),
     }
 }
 

@@ -194,7 +194,7 @@ impl PostgresStore {
         let (queue, work) = mpsc::channel(options.queue);
         // The writer: one task for everything that appends, so that groups form. It holds no handle to the store, so it ends when the last
         // one is dropped.
-        let writer = Writer::new(place.clone(), &options, lock_class, line, Arc::clone(&head), stored, work).await?;
+        let writer = Writer::new(place.clone(), &options, line, Arc::clone(&head), stored, work).await?;
         tokio::spawn(async move {
             writer.run().await;
             drop(ended);

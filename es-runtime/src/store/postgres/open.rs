@@ -18,12 +18,13 @@ use crate::projection::BoxFuture;
 use crate::store::StoreError;
 
 /// The schema's tables, oldest first. What is published here is never changed.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str); 6] = [
     (1, "event log", include_str!("../../../migrations/postgres/0001_event_log.sql")),
     (2, "read side", include_str!("../../../migrations/postgres/0002_read_side.sql")),
     (3, "claim rules", include_str!("../../../migrations/postgres/0003_claim_rules.sql")),
     (4, "renamed projections", include_str!("../../../migrations/postgres/0004_renamed_projections.sql")),
     (5, "reserved positions", include_str!("../../../migrations/postgres/0005_reserved_positions.sql")),
+    (6, "following", include_str!("../../../migrations/postgres/0006_following.sql")),
 ];
 
 /// The oldest server that the store runs on, as the server counts.

@@ -9,10 +9,11 @@ use super::read::{Names, event_columns, event_of_row};
 use crate::event::StreamId;
 use crate::store::group::sync::{Asked, OfStream, Standing, WALK};
 
-/// Arguments: names, versions, how many positions are taken. Gives for each its place, whether it serves, whether it has letters, and its
+/// Arguments: names, versions, how many positions are taken. Gives for each its place, whether it serves and does not only follow, whether it has letters, and its
 /// checkpoints; with the first one the positions.
 const VERSIONS: &str = "SELECT e.place, \
-    EXISTS (SELECT 1 FROM projections AS p WHERE p.name = e.name AND p.version = e.version AND p.state = 'active'), \
+    EXISTS (SELECT 1 FROM projections AS p WHERE p.name = e.name AND p.version = e.version AND p.state = 'active' \
+    AND p.followed_at IS NULL), \
     EXISTS (SELECT 1 FROM dead_letters AS d WHERE d.name = e.name AND d.version = e.version), \
     ARRAY(SELECT s.position FROM subscriptions AS s WHERE s.name = e.name AND s.version = e.version ORDER BY s.partition), \
     CASE WHEN e.place = 1 THEN es_reserve($3) END \
@@ -82,7 +83,7 @@ async fn versions(
         let Some(standing) = usize::try_from(place - 1).ok().and_then(|place| standing.get_mut(place)) else {
             continue;
         };
-        standing.active = row.try_get(1)?;
+        standing.folds = row.try_get(1)?;
         standing.has_letters = row.try_get(2)?;
         let checkpoints: Vec<i64> = row.try_get(3)?;
         standing.checkpoints = checkpoints.into_iter().map(i64::cast_unsigned).collect();
@@ -101,8 +102,8 @@ struct Place<'a> {
 
 async fn streams(connection: &mut PgConnection, asked: &[Asked], standing: &mut [Standing]) -> Result<(), DbError> {
     let place = |(projection, asked)| of_projection(projection, asked);
-    // Of versions that do not serve, nothing is asked.
-    let serving = asked.iter().enumerate().filter(|(place, _)| standing[*place].active);
+    // Of versions that are not folded, nothing is asked.
+    let serving = asked.iter().enumerate().filter(|(place, _)| standing[*place].folds);
     let places: Vec<Place<'_>> = serving.flat_map(place).collect();
     if places.is_empty() {
         return Ok(());

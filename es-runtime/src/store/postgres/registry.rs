@@ -17,8 +17,8 @@ use super::table::{LONGEST_NAME, quoted, view_sql};
 use super::text::{escaped, unescaped};
 use crate::projection::{ConnectedProjector, ProjectionDescriptor, ProjectionStyle};
 use crate::read_model::TableRef;
-use crate::store::sql::known::{self, Known, Registered, stored_name, table_of};
-use crate::store::{ProjectionRegistry, ProjectionVersion, RegisterError, StoreError, VersionState};
+use crate::store::sql::known::{self, Known, Registered, kinds_text, stored_name, table_of};
+use crate::store::{FOLLOWS_FOR, ProjectionRegistry, ProjectionVersion, RegisterError, StoreError, VersionState};
 
 /// How long it is waited for readers of a table that is to be made, dropped or emptied. Whoever reads it meanwhile waits as long.
 const READERS: Duration = LOCK_TIMEOUT;
@@ -33,11 +33,14 @@ impl ProjectionRegistry for PostgresStore {
         // A look without the lock first: nearly always everything is there.
         let known = reading!(self, "reading projections", connection => known(connection, projection.name).await)?;
         let same = known.iter().find(|known| known.version == projection.version);
-        if let Some(known) = same.filter(|_| projection.renamed_from.is_none()) {
+        let is_there = |known: &&Known| projection.renamed_from.is_none() && known.kinds == kinds_text(projection);
+        if let Some(known) = same.filter(is_there) {
             return known.compare(projection);
         }
         let names: Vec<_> = std::iter::once(projection.name).chain(projection.renamed_from).collect();
-        let (opening, read_models) = (self.building(&names), self.shared.place.read_models());
+        // On an empty log it serves at once: then nothing may be on its way that was not folded.
+        let is_empty = reading!(self, "reading projections", connection => Ok(is_empty(connection).await?))?;
+        let (opening, read_models) = (self.building(&names, is_empty), self.shared.place.read_models());
         self.work_with(reset.is_some(), "registering a projection", opening, move |connection| {
             Box::pin(async move { register(connection, projection, reset, &read_models).await })
         })
@@ -54,7 +57,7 @@ impl ProjectionRegistry for PostgresStore {
         projection: &'static ProjectionDescriptor,
         connected: Option<Arc<dyn ConnectedProjector>>,
     ) -> Result<(), StoreError> {
-        let (opening, read_models) = (self.building(&[projection.name]), self.shared.place.read_models());
+        let (opening, read_models) = (self.building(&[projection.name], false), self.shared.place.read_models());
         self.work_with(connected.is_some(), "resetting a projection", opening, move |connection| {
             Box::pin(async move { reset(connection, projection, connected, &read_models).await })
         })
@@ -62,7 +65,7 @@ impl ProjectionRegistry for PostgresStore {
     }
 
     async fn drop_retired(&self, name: &str) -> Result<u64, StoreError> {
-        let (name, opening) = (name.to_owned(), self.building(&[name]));
+        let (name, opening) = (name.to_owned(), self.building(&[name], false));
         self.work("dropping old versions", opening, move |connection| {
             Box::pin(async move { drop_retired(connection, &name).await })
         })
@@ -72,10 +75,11 @@ impl ProjectionRegistry for PostgresStore {
 
 impl PostgresStore {
     /// Gives the text that begins a transaction that makes, empties or drops tables of a projection.
-    fn building(&self, names: &[&str]) -> String {
+    fn building(&self, names: &[&str], holds_appends: bool) -> String {
         let mut projections: Vec<_> = names.iter().map(|name| projection_lock(name)).collect();
         projections.sort_unstable();
-        let opening = self.opening(&[&[locks::REGISTRY], &*projections].concat());
+        let appends: &[i32] = if holds_appends { &[locks::APPEND] } else { &[] };
+        let opening = self.opening(&[appends, &[locks::REGISTRY], &*projections].concat());
         format!("{opening}; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = {}", READERS.as_millis())
     }
 }
@@ -105,7 +109,7 @@ fn fits(projection: &'static ProjectionDescriptor) -> Registered {
 /// What [`of_row`] wants to see in a row.
 macro_rules! known_columns {
     () => {
-        "SELECT name, version, state, table_name, table_shape, partitions FROM projections"
+        "SELECT name, version, state, table_name, table_shape, partitions, kinds, followed_at IS NOT NULL FROM projections"
     };
 }
 
@@ -115,7 +119,8 @@ fn of_row(row: &PgRow) -> Result<Known, DbError> {
     let state = state.map_err(|reason| damaged(format!("table projections, `{name}`"), reason))?;
     let (table, shape) = (row.try_get(3)?, row.try_get(4)?);
     let (version, partitions) = (number(row, 1, "projections")?, number(row, 5, "projections")?);
-    Ok(Known { name, version, state, table, shape, partitions })
+    let (kinds, follows) = (unescaped(row.try_get(6)?), row.try_get(7)?);
+    Ok(Known { name, version, state, table, shape, partitions, kinds, follows })
 }
 
 /// Reads a number that is stored as a `bigint`.
@@ -148,7 +153,7 @@ async fn register(
     };
     let known = known(connection, projection.name).await?;
     match known::decided(&known, projection) {
-        Some(Ok(())) if renamed => return Ok(End::Commit(Ok(()))),
+        Some(Ok(())) if take_kinds(connection, projection, &known).await? || renamed => return Ok(End::Commit(Ok(()))),
         Some(decided) => return Ok(End::RollBack(decided)),
         None => {}
     }
@@ -162,13 +167,39 @@ async fn register(
         reset_in(connection, &*connected, read_models).await?;
     }
     // What is being appended now comes to the version as any other event: its checkpoint stands at the start.
-    let empty: bool =
-        sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM event_log)").fetch_one(&mut *connection).await?;
-    if empty {
+    if is_empty(connection).await? {
         // Without a history there is nothing to build.
         activate(connection, projection.name, projection.version, read_models).await?;
     }
     Ok(End::Commit(Ok(())))
+}
+
+async fn is_empty(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM event_log)").fetch_one(connection).await
+}
+
+/// Takes the kinds of events that this program's commits fold. Where they were others, nobody knows what was left out: only workers write the
+/// rows, until they have caught up.
+async fn take_kinds(
+    connection: &mut PgConnection,
+    projection: &'static ProjectionDescriptor,
+    known: &[Known],
+) -> Result<bool, DbError> {
+    let kinds = kinds_text(projection);
+    if known.iter().any(|known| known.version == projection.version && known.kinds == kinds) {
+        return Ok(false);
+    }
+    sqlx::query(
+        "UPDATE projections SET kinds = $3, lock_key = $4, followed_at = CASE WHEN $3 = '' THEN NULL ELSE to_timestamp(0) END \
+         WHERE name = $1 AND version = $2",
+    )
+    .bind(escaped(projection.name))
+    .bind(i64::from(projection.version))
+    .bind(escaped(&kinds))
+    .bind(projection_lock(projection.name))
+    .execute(connection)
+    .await?;
+    Ok(true)
 }
 
 /// Renames everything that is registered under the projection's old name, behind the locks of both names: commits that fold under the old
@@ -237,14 +268,16 @@ async fn make(
         connection.execute(AssertSqlSafe(read_models.making(&sql))).await?;
     }
     sqlx::query(
-        "INSERT INTO projections (name, version, state, table_name, table_shape, partitions) \
-         VALUES ($1, $2, 'building', $3, $4, $5)",
+        "INSERT INTO projections (name, version, state, table_name, table_shape, partitions, kinds, lock_key, followed_at) \
+         VALUES ($1, $2, 'building', $3, $4, $5, $6, $7, CASE WHEN $6 = '' THEN NULL ELSE to_timestamp(0) END)",
     )
     .bind(escaped(projection.name))
     .bind(i64::from(projection.version))
     .bind(table)
     .bind(shape)
     .bind(i64::from(projection.partitions))
+    .bind(escaped(&kinds_text(projection)))
+    .bind(projection_lock(projection.name))
     .execute(&mut *connection)
     .await?;
     sqlx::query(
@@ -277,6 +310,7 @@ pub(super) async fn activate(
     .bind(i64::from(version))
     .execute(&mut *connection)
     .await?;
+    fold_again(connection, name, version).await?;
     if let Some(old) = active.filter(|active| active.table != built.table && !active.table.is_empty()) {
         drop_view(connection, &old.table).await?;
     }
@@ -284,6 +318,22 @@ pub(super) async fn activate(
         replace_view(connection, built, read_models).await?;
     }
     Ok(true)
+}
+
+/// Lets commits fold what they append to a version that serves and has caught up, if nothing of it is put aside. Gives whether they did not
+/// before, and do now. Behind the locks of appends and of the projection.
+pub(super) async fn fold_again(connection: &mut PgConnection, name: &str, version: u32) -> Result<bool, DbError> {
+    let changed = sqlx::query(
+        "UPDATE projections AS p SET followed_at = NULL WHERE p.name = $1 AND p.version = $2 AND p.state = 'active' \
+         AND p.followed_at <= clock_timestamp() - make_interval(secs => $3) \
+         AND NOT EXISTS (SELECT 1 FROM dead_letters AS d WHERE d.name = p.name AND d.version = p.version)",
+    )
+    .bind(escaped(name))
+    .bind(i64::from(version))
+    .bind(FOLLOWS_FOR.as_seconds_f64())
+    .execute(connection)
+    .await?;
+    Ok(changed.rows_affected() > 0)
 }
 
 async fn drop_view(connection: &mut PgConnection, view: &str) -> Result<(), sqlx::Error> {
@@ -391,6 +441,7 @@ pub(super) async fn back_to(
         "DELETE FROM watermarks WHERE name = $1 AND version = $2 AND (position <= $3 OR EXISTS \
          (SELECT 1 FROM subscriptions AS s WHERE s.name = $1 AND s.version = $2 AND s.position > $3))",
         "DELETE FROM dead_letters WHERE name = $1 AND version = $2 AND $3 = $3",
+        "UPDATE projections SET followed_at = to_timestamp(0) WHERE name = $1 AND version = $2 AND kinds <> '' AND $3 = $3",
         "UPDATE subscriptions SET epoch = epoch + 1, \
          position = least($3, (SELECT coalesce(max(position), 0) FROM event_log)) WHERE name = $1 AND version = $2",
     ] {

@@ -1,4 +1,4 @@
-//! Makes a version that has caught up the one that serves.
+//! Makes a version that has caught up the one that serves, or one that commits fold again.
 //!
 //! While it is looked whether anything is left, no append may be under way. A lock that waits to be held alone holds everybody up who comes behind
 //! it. So it is a transaction of its own, behind the batch's, in which nothing else is done and nothing waits for long: where a lock does not come,
@@ -13,9 +13,9 @@ use super::PostgresStore;
 use super::error::{DbError, Fault, fault};
 use super::open::{ReadModels, locks};
 use super::pool::{End, Outcome, reading};
-use super::registry::{activate, projection_lock};
+use super::registry::{activate, fold_again, projection_lock};
 use super::text::escaped;
-use crate::store::{Batch, BatchError, SafePosition, StoreError};
+use crate::store::{Batch, BatchDone, BatchError, FOLLOWS_FOR, SafePosition, StoreError};
 
 /// How often it is looked whether no append is under way before it is waited for, and how long apart.
 const LOOKS: u32 = 10;
@@ -28,15 +28,15 @@ const DOING: &str = "making a version the active one";
 
 impl PostgresStore {
     /// Makes the version of a batch that is stored the active one, where nothing is left to be done.
-    pub(super) async fn switch(&self, batch: Arc<Batch>) -> Result<bool, BatchError> {
+    pub(super) async fn switch(&self, batch: Arc<Batch>) -> Result<BatchDone, BatchError> {
         let switched = self.try_switch(batch).await;
         switched.map_err(|error| BatchError::Uncertain { reason: format!("the batch is stored, then {error}") })
     }
 
-    async fn try_switch(&self, batch: Arc<Batch>) -> Result<bool, StoreError> {
+    async fn try_switch(&self, batch: Arc<Batch>) -> Result<BatchDone, StoreError> {
         // Appends are held off only where it looks as if it would come to something.
         if !reading!(self, DOING, connection => may_come(connection, &batch).await)? {
-            return Ok(false);
+            return Ok(BatchDone::default());
         }
         let (class, opening) = (self.shared.lock_class, format!("{}; {PATIENCE}", self.opening(&[])));
         let read_models = self.shared.place.read_models();
@@ -46,7 +46,7 @@ impl PostgresStore {
         match switched.await? {
             Outcome::Ended(switched) => Ok(switched),
             Outcome::Failed(DbError::Database(error)) if matches!(fault(&error), Fault::Locked | Fault::Busy) => {
-                Ok(false)
+                Ok(BatchDone::default())
             }
             Outcome::Failed(error) => Err(error.explain(DOING)),
             Outcome::AtCommit(error, _) => Err(DbError::Database(error).explain(DOING)),
@@ -60,30 +60,36 @@ async fn run(
     batch: &Batch,
     class: i32,
     read_models: &ReadModels,
-) -> Result<End<bool>, DbError> {
+) -> Result<End<BatchDone>, DbError> {
     hold_appends(connection, class).await?;
     for key in [locks::REGISTRY, projection_lock(&batch.id.name)] {
         lock(connection, class, key).await?;
     }
     if !may_come(connection, batch).await? {
-        return Ok(End::RollBack(false));
+        return Ok(End::RollBack(BatchDone::default()));
     }
-    let switched = activate(connection, &batch.id.name, batch.id.version, read_models).await?;
+    let (name, version) = (&batch.id.name, batch.id.version);
+    let switched = activate(connection, name, version, read_models).await?;
+    let folds = !switched && fold_again(connection, name, version).await?;
     crate::fail_point::reached("switch.written");
-    Ok(End::Commit(switched))
+    Ok(End::Commit(BatchDone { switched, folds }))
 }
 
-/// Tells whether the version is being built and nothing is in the log behind the batch, and every partition is there.
+/// Tells whether the version is being built, or follows and nothing of it is put aside; and nothing is in the log behind the batch, and every
+/// partition is there.
 async fn may_come(connection: &mut PgConnection, batch: &Batch) -> Result<bool, DbError> {
     let to = batch.to.map_or(batch.from, SafePosition::get).get();
     let may = sqlx::query_scalar(
         "SELECT (SELECT coalesce(max(position), 0) FROM event_log) = $3 AND NOT EXISTS (SELECT 1 FROM subscriptions \
          WHERE name = $1 AND version = $2 AND position < $3) \
-         AND EXISTS (SELECT 1 FROM projections WHERE name = $1 AND version = $2 AND state = 'building')",
+         AND EXISTS (SELECT 1 FROM projections AS p WHERE p.name = $1 AND p.version = $2 AND (p.state = 'building' \
+         OR (p.state = 'active' AND p.followed_at <= clock_timestamp() - make_interval(secs => $4) \
+         AND NOT EXISTS (SELECT 1 FROM dead_letters AS d WHERE d.name = p.name AND d.version = p.version))))",
     )
     .bind(escaped(&batch.id.name))
     .bind(i64::from(batch.id.version))
     .bind(i64::try_from(to).unwrap_or(i64::MAX))
+    .bind(FOLLOWS_FOR.as_seconds_f64())
     .fetch_one(connection)
     .await?;
     Ok(may)

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
+use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
 use super::append::append;
 use super::error::{DbError, Fault, fault};
@@ -14,15 +14,16 @@ use super::lookup::look_up;
 use super::open::locks;
 use super::outcome::refused_rules;
 use super::pending;
-use super::pool::lock_sql;
 use super::registry::projection_lock;
 use super::rows::{self, by_keys};
 use super::silence::Patience;
+use super::text::escaped;
 use super::writer::Writer;
 use crate::event::{AnyEvent, Recorded};
 use crate::projection::ConnectedProjector;
 use crate::read_model::RowKey;
 use crate::store::NewCommit;
+use crate::store::commit::kinds_of;
 use crate::store::group::answer::Failed;
 use crate::store::group::plan::{Open, Plan, State};
 use crate::store::group::sync::{Asked, Positions, SyncWrites, Syncs};
@@ -51,10 +52,10 @@ impl Writer {
     /// Stores a group of which commits carry synchronous projections.
     pub(super) async fn write_synced(&mut self, commits: &[&NewCommit]) -> Result<Attempt, Failed> {
         self.number_for(commits).await?;
-        let (lock_class, last_stream) = (self.lock_class, self.numbers.last);
+        let last_stream = self.numbers.last;
         let mut line = self.take_line().await.map_err(Failed::store)?;
         let patience = self.place.patience.clone();
-        let synced = synced(&mut line.connection, &patience, lock_class, last_stream, commits).await;
+        let synced = synced(&mut line.connection, &patience, last_stream, commits).await;
         self.line = Some(line);
         crate::fail_point::reached("append.stored");
         match synced {
@@ -105,7 +106,6 @@ impl Writer {
 async fn synced(
     connection: &mut PgConnection,
     patience: &Patience,
-    lock_class: i32,
     last_stream: i64,
     commits: &[&NewCommit],
 ) -> Synced {
@@ -113,7 +113,7 @@ async fn synced(
         Ok(transaction) => transaction,
         Err(error) => return Synced::Before(Err(error.into())),
     };
-    let decided = match patience.answered(decide(&mut transaction, lock_class, last_stream, commits)).await {
+    let decided = match patience.answered(decide(&mut transaction, last_stream, commits)).await {
         Ok(decided) if !decided.plan.writes.is_empty() => decided,
         before => {
             let _ = patience.answered(transaction.rollback()).await;
@@ -134,20 +134,19 @@ async fn synced(
 /// by their names, rows.
 pub(super) async fn decide(
     connection: &mut PgConnection,
-    lock_class: i32,
     last_stream: i64,
     commits: &[&NewCommit],
 ) -> Result<Decided, DbError> {
     let events: usize = commits.iter().map(|commit| commit.events.len()).sum();
     let Some(mut syncs) = Syncs::of(commits) else {
-        reserve(connection, 0).await?;
+        begin(connection, commits, &[]).await?;
         let mut state = State { last_stream, ..look_up(connection, commits).await? };
         let positions = reserve(connection, events).await?;
         let plan = Plan::draft(&mut Open, &mut state, commits.iter().copied());
         return Ok(Decided { plan, state, writes: Vec::new(), connected: Vec::new(), positions });
     };
     let asked = syncs.asked();
-    connection.execute(AssertSqlSafe(locks_sql(lock_class, &asked))).await?;
+    begin(connection, commits, &asked).await?;
     // Each statement from here on sees what those have committed who held the locks before.
     let mut state = State { last_stream, ..look_up(connection, commits).await? };
     let (answers, positions) = pending::answer(connection, asked, events).await?;
@@ -159,18 +158,24 @@ pub(super) async fn decide(
     Ok(Decided { plan, state, writes, connected: syncs.into_connected(), positions })
 }
 
-/// Gives the statements that take the append's lock and those of projections, for one message.
-fn locks_sql(lock_class: i32, asked: &[Asked]) -> String {
-    let mut keys: Vec<i32> = asked.iter().map(|asked| projection_lock(asked.name)).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let locks = keys.into_iter().map(|key| lock_sql(lock_class, key));
-    std::iter::once("SELECT es_reserve(0)".to_owned()).chain(locks).collect::<Vec<_>>().join("; ")
+/// Takes the locks: that of appends, those of the projections that are asked for, and those of others that the commits leave to their workers,
+/// which only follow from here on.
+async fn begin(connection: &mut PgConnection, commits: &[&NewCommit], asked: &[Asked]) -> Result<(), sqlx::Error> {
+    debug_assert_eq!(locks::APPEND, 0, "as in the function");
+    let brought: Vec<&Asked> = asked.iter().filter(|asked| !asked.kinds.is_empty()).collect();
+    sqlx::query("SELECT es_begin_append($1, $2, $3, $4, $5)")
+        .bind(kinds_of(commits).iter().map(|kind| escaped(kind)).collect::<Vec<_>>())
+        .bind(brought.iter().map(|asked| escaped(asked.name)).collect::<Vec<_>>())
+        .bind(brought.iter().map(|asked| i64::from(asked.version)).collect::<Vec<_>>())
+        .bind(brought.iter().map(|asked| escaped(&asked.kinds)).collect::<Vec<_>>())
+        .bind(asked.iter().map(|asked| projection_lock(asked.name)).collect::<Vec<_>>())
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
-/// Takes the append's lock and as many positions.
+/// Takes as many positions.
 async fn reserve(connection: &mut PgConnection, events: usize) -> Result<Vec<i64>, sqlx::Error> {
-    debug_assert_eq!(locks::APPEND, 0, "as in the function");
     sqlx::query_scalar("SELECT es_reserve($1)")
         .bind(i32::try_from(events).unwrap_or(i32::MAX))
         .fetch_one(connection)

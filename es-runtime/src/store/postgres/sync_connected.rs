@@ -53,10 +53,10 @@ impl Writer {
 
     async fn write_connected(&mut self, commit: &NewCommit) -> Result<Attempt, Failed> {
         self.number_for(&[commit]).await?;
-        let (lock_class, last_stream) = (self.lock_class, self.numbers.last);
+        let last_stream = self.numbers.last;
         let mut line = self.take_line().await.map_err(Failed::store)?;
         let patience = self.place.patience.clone();
-        let stored = store_alone(&mut line.connection, &patience, lock_class, last_stream, commit).await;
+        let stored = store_alone(&mut line.connection, &patience, last_stream, commit).await;
         self.line = Some(line);
         match stored {
             Ok((Decided { plan, state, .. }, positions, committed)) => {
@@ -109,7 +109,6 @@ impl Writer {
 async fn store_alone(
     connection: &mut PgConnection,
     patience: &Patience,
-    lock_class: i32,
     last_stream: i64,
     commit: &NewCommit,
 ) -> Result<(Decided, Vec<i64>, Result<(), sqlx::Error>), Ended> {
@@ -117,7 +116,7 @@ async fn store_alone(
     patience.answered(connection.execute("SET default_transaction_read_only = on")).await?;
     // sqlx's own transaction, so that functions may begin one inside.
     let mut transaction = patience.answered(connection.begin_with("BEGIN READ WRITE")).await?;
-    match inside(&mut transaction, lock_class, last_stream, commit).await {
+    match inside(&mut transaction, last_stream, commit).await {
         Ok((decided, positions)) if matches!(decided.plan.fates[..], [Fate::Stored { .. }]) => {
             Ok((decided, positions, patience.answered(transaction.commit()).await))
         }
@@ -133,11 +132,10 @@ async fn store_alone(
 /// Writes the commit and runs the functions.
 async fn inside(
     connection: &mut PgConnection,
-    lock_class: i32,
     last_stream: i64,
     commit: &NewCommit,
 ) -> Result<(Decided, Vec<i64>), Ended> {
-    let mut decided = decide(connection, lock_class, last_stream, &[commit]).await?;
+    let mut decided = decide(connection, last_stream, &[commit]).await?;
     let mut positions = Vec::new();
     if !decided.plan.writes.is_empty() {
         positions = write(connection, &decided, &[commit]).await?;

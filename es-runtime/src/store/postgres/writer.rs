@@ -37,7 +37,6 @@ pub(super) struct Numbers {
 
 pub(super) struct Writer {
     pub(super) place: Place,
-    pub(super) lock_class: i32,
     pub(super) line: Option<Line>,
     pub(super) cache: StreamCache,
     pub(super) numbers: Numbers,
@@ -81,7 +80,6 @@ impl Writer {
     pub(super) async fn new(
         place: Place,
         options: &PostgresOptions,
-        lock_class: i32,
         mut line: Line,
         head: Arc<watch::Sender<GlobalPosition>>,
         stored: watch::Sender<GlobalPosition>,
@@ -91,7 +89,6 @@ impl Writer {
         let most = usize::try_from(NUMBERS).unwrap_or(usize::MAX);
         Ok(Self {
             place,
-            lock_class,
             line: Some(line),
             cache: StreamCache::new(options.cached_streams, false).trust_rules(),
             numbers: Numbers::default(),

@@ -29,8 +29,9 @@ pub struct Batch {
     pub parked: Vec<String>,
     /// The position of a letter that this batch deals with: it goes. Refused with [`BatchError::LettersChanged`] where it is gone.
     pub settles: Option<GlobalPosition>,
-    /// Whether the version becomes the active one in this transaction: only if nothing is left in the log behind `to` and every other
-    /// partition is at the head too; the transaction holds every append off while it looks. Else the batch is stored without the switch.
+    /// Whether the version becomes the active one in this transaction, or one that commits fold again where it only
+    /// [follows](super::ProjectionVersion::follows): only if nothing is left in the log behind `to` and every other partition is at the head
+    /// too; the transaction holds every append off while it looks. Else the batch is stored without the switch.
     pub switch: bool,
 }
 
@@ -66,6 +67,8 @@ pub enum BatchWork {
 pub struct BatchDone {
     /// Whether the version became the active one.
     pub switched: bool,
+    /// Whether commits fold what they append to the version from now on, where it only followed before.
+    pub folds: bool,
 }
 
 /// Says why a batch was not stored.
@@ -85,6 +88,12 @@ pub enum BatchError {
         index: usize,
         /// Why.
         failure: ProjectionFailure,
+    },
+    /// The database takes no such row; nothing is stored. It says nothing of which event it is: a batch of one event tells.
+    #[error("the database refused a row: {reason}")]
+    Unstorable {
+        /// What the database says.
+        reason: String,
     },
     /// The store could not be used; nothing is stored.
     #[error(transparent)]

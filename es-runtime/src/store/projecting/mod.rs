@@ -16,5 +16,6 @@ pub use checkpoint::{Checkpoint, CheckpointStore, PartitionId, SafePosition, Sub
 pub use in_append::SyncProjections;
 pub use lease::{Lease, LeaseRequest, LeaseStore, ProcessId};
 pub use letter::{Letter, NewLetter};
+pub(in crate::store) use registry::FOLLOWS_FOR;
 pub use registry::{ProjectionRegistry, ProjectionVersion, RegisterError, VersionState};
 pub use rows::RowStore;

@@ -3,8 +3,14 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
+
 use crate::projection::{ConnectedProjector, ProjectionDescriptor};
 use crate::store::StoreError;
+
+/// How long a version follows at least that a commit left events to its workers. A program that leaves them events again and again makes it
+/// change that often at most, and each change holds the appends off for a moment.
+pub(in crate::store) const FOLLOWS_FOR: TimeDelta = TimeDelta::seconds(5);
 
 /// Keeps track of projections and their versions.
 pub trait ProjectionRegistry: Send + Sync + 'static {
@@ -54,6 +60,9 @@ pub struct ProjectionVersion {
     pub partitions: u32,
     /// Where it stands.
     pub state: VersionState,
+    /// Whether only workers write its rows at present, although its functions are synchronous: a commit left events to them, of which they
+    /// have not done all. Only of versions whose rows are shared by streams.
+    pub follows: bool,
 }
 
 /// Where a version of a projection stands.

@@ -16,12 +16,16 @@ pub(in crate::store) struct Known {
     pub(in crate::store) table: String,
     pub(in crate::store) shape: String,
     pub(in crate::store) partitions: u32,
+    /// What its commits have to fold, a kind of event a line; empty where they need not.
+    pub(in crate::store) kinds: String,
+    /// Whether only workers write its rows at present.
+    pub(in crate::store) follows: bool,
 }
 
 impl Known {
     pub(in crate::store) fn into_version(self) -> ProjectionVersion {
-        let Self { name, version, state, shape, partitions, .. } = self;
-        ProjectionVersion { name, version, table: shape, partitions, state }
+        let Self { name, version, state, shape, partitions, follows, .. } = self;
+        ProjectionVersion { name, version, table: shape, partitions, state, follows }
     }
 
     /// Compares the version with the one that a program declares.
@@ -40,6 +44,11 @@ impl Known {
         }
         Ok(())
     }
+}
+
+/// Gives the kinds of events that commits have to fold, a line each.
+pub(in crate::store) fn kinds_text(projection: &ProjectionDescriptor) -> String {
+    projection.kinds_of_commits().join("\n")
 }
 
 /// Reads the word that a state is stored as.

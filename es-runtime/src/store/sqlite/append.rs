@@ -9,6 +9,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use chrono::Utc;
 use rustc_hash::FxHashMap;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments as _, AssertSqlSafe, SqlSafeStr as _, SqlStr};
@@ -17,7 +18,9 @@ use super::script::Script;
 use crate::event::Metadata;
 use crate::store::NewCommit;
 use crate::store::claims::rules_text;
+use crate::store::commit::kinds_of;
 use crate::store::group::plan::{ClaimKey, Plan, State};
+use crate::store::group::sync::Brought;
 
 /// Arguments: index `[number, tenant, category, key]`.
 const STREAMS: &str = "INSERT INTO streams (stream_no, tenant, category, key) \
@@ -51,6 +54,14 @@ const SNAPSHOTS: &str = "INSERT INTO snapshots (state, stream_no, version, finge
     SELECT substr(?, e.value->>3, e.value->>4), e.value->>0, e.value->>1, e.value->>2 FROM json_each(?) AS e WHERE true \
     ON CONFLICT (stream_no) DO UPDATE SET version = excluded.version, fingerprint = excluded.fingerprint, state = excluded.state;\n";
 
+/// Arguments: the time, the kinds of the events, index `[name, version, kinds]` of the versions that the group folds. Versions that it leaves to
+/// their workers follow from here on.
+const FOLLOWING: &str = "UPDATE projections SET followed_at = ? WHERE followed_at IS NULL AND kinds <> '' AND state = 'active' \
+    AND EXISTS (SELECT 1 FROM json_each(?) AS e \
+    WHERE instr(char(10) || projections.kinds || char(10), char(10) || e.value || char(10)) > 0) \
+    AND NOT EXISTS (SELECT 1 FROM json_each(?) AS f \
+    WHERE f.value->>0 = projections.name AND f.value->>1 = projections.version AND f.value->>2 = projections.kinds);\n";
+
 /// How a group's statements are wrapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Wrap {
@@ -78,7 +89,7 @@ pub(super) struct Request {
 pub(super) struct Texts(FxHashMap<(Wrap, Vec<usize>), Arc<str>>);
 
 impl Texts {
-    const PARTS: [&str; 6] = [STREAMS, EVENTS, CLAIMS_FREED, CLAIMS_TAKEN, LEDGER, SNAPSHOTS];
+    const PARTS: [&str; 7] = [STREAMS, EVENTS, CLAIMS_FREED, CLAIMS_TAKEN, LEDGER, SNAPSHOTS, FOLLOWING];
 
     fn get(&mut self, wrap: Wrap, parts: Vec<usize>) -> Arc<str> {
         let text = self.0.entry((wrap, parts)).or_insert_with_key(|(wrap, parts)| {
@@ -100,7 +111,14 @@ impl Texts {
     }
 
     /// Puts what a plan writes into a request. The plan must write something.
-    pub(super) fn request(&mut self, wrap: Wrap, plan: &Plan, state: &State, commits: &[&NewCommit]) -> Request {
+    pub(super) fn request(
+        &mut self,
+        wrap: Wrap,
+        plan: &Plan,
+        state: &State,
+        commits: &[&NewCommit],
+        brought: &[Brought],
+    ) -> Request {
         let mut arguments = SqliteArguments::default();
         let mut parts = Vec::with_capacity(4);
         if !plan.writes.streams.is_empty() {
@@ -126,6 +144,10 @@ impl Texts {
             parts.push(5);
             snapshots(&mut arguments, plan, commits);
         }
+        if !plan.writes.events.is_empty() {
+            parts.push(6);
+            following(&mut arguments, commits, brought);
+        }
         let begins = usize::from(wrap == Wrap::Whole && parts.len() > 1);
         let events_at = parts.iter().position(|part| *part == 1).map(|at| at + begins);
         let commits_itself = wrap == Wrap::Open || (wrap == Wrap::Whole && parts.len() == 1);
@@ -140,9 +162,10 @@ impl Texts {
         plan: &Plan,
         state: &State,
         commits: &[&NewCommit],
+        brought: &[Brought],
         more: impl FnOnce(&mut Script),
     ) -> Request {
-        let Request { sql, arguments, events_at, statements } = self.request(Wrap::Open, plan, state, commits);
+        let Request { sql, arguments, events_at, statements } = self.request(Wrap::Open, plan, state, commits, brought);
         let mut script = Script::resume(sql.as_str(), arguments, statements);
         more(&mut script);
         if wrap != Wrap::Open {
@@ -195,6 +218,20 @@ pub(super) fn json_rows<T>(rows: impl IntoIterator<Item = T>, mut row: impl FnMu
     }
     text.push(']');
     text
+}
+
+fn following(arguments: &mut SqliteArguments, commits: &[&NewCommit], brought: &[Brought]) {
+    add(arguments, Utc::now().timestamp_micros());
+    add(arguments, serde_json::to_string(&kinds_of(commits)).unwrap_or_default());
+    add(
+        arguments,
+        json_rows(brought, |text, brought| {
+            quote(text, brought.name);
+            // Writing to a `String` cannot fail.
+            let _ = write!(text, ",{},", brought.version);
+            quote(text, &brought.kinds);
+        }),
+    );
 }
 
 fn streams(plan: &Plan) -> String {

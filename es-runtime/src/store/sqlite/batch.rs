@@ -11,7 +11,7 @@ use super::error::{DbError, Fault, fault};
 use super::fold::{fold, forget_watermarks};
 use super::letters;
 use super::outcome::overwrite;
-use super::registry::activate;
+use super::registry::{activate, fold_again};
 use super::rows::{self, read};
 use super::script::Script;
 use super::writer::Writer;
@@ -203,6 +203,9 @@ async fn write_all(
         let result = match write_one(connection, &pending.batch, opening).await {
             Ok(done) => Ok(done),
             Err(Refused::Alone(error)) => Err(error),
+            Err(Refused::Database(error)) if matches!(fault(&error), Fault::Constraint | Fault::TooBig) => {
+                Err(BatchError::Unstorable { reason: error.to_string() })
+            }
             Err(Refused::Database(error)) if is_of_the_batch(&error) => Err(BatchError::Store(explain(error))),
             Err(Refused::Database(error)) => return Err(error),
         };
@@ -334,7 +337,9 @@ pub(super) async fn finish(connection: &mut SqliteConnection, batch: &Batch) -> 
     if at_head != [true] {
         return Ok(BatchDone::default());
     }
-    let switched = activate(connection, &batch.id.name, batch.id.version).await?;
+    let (name, version) = (&batch.id.name, batch.id.version);
+    let switched = activate(connection, name, version).await?;
+    let folds = !switched && fold_again(connection, name, version).await?;
     crate::fail_point::reached("switch.written");
-    Ok(BatchDone { switched })
+    Ok(BatchDone { switched, folds })
 }

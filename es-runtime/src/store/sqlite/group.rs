@@ -8,6 +8,7 @@ use super::error::{DbError, Fault, disconnected, fault, store_error};
 use super::lookup::look_up;
 use super::outcome::{SendError, send};
 use super::pending::Question;
+use super::script::Script;
 use super::sync;
 use super::writer::Writer;
 use crate::event::GlobalPosition;
@@ -157,9 +158,10 @@ impl Writer {
             let request = match &syncs {
                 Some(syncs) => {
                     crate::fail_point::reached("append.folded");
-                    self.texts.request_with(wrap, &plan, state, commits, |more| sync::write(syncs, more, state))
+                    let more = |more: &mut Script| sync::write(syncs, more, state);
+                    self.texts.request_with(wrap, &plan, state, commits, &syncs.brought(), more)
                 }
-                None => self.texts.request(wrap, &plan, state, commits),
+                None => self.texts.request(wrap, &plan, state, commits, &[]),
             };
             let connection = self.ensure_connected(slot).await.map_err(Failed::store)?;
             let sent = send(connection, request, plan.writes.events.len()).await;

@@ -16,11 +16,12 @@ use crate::store::StoreError;
 const PAGE_BYTES: u32 = 4_096;
 
 /// The file's tables, oldest first. What is published here is never changed.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (1, "event log", include_str!("../../../migrations/sqlite/0001_event_log.sql")),
     (2, "read side", include_str!("../../../migrations/sqlite/0002_read_side.sql")),
     (3, "claim rules", include_str!("../../../migrations/sqlite/0003_claim_rules.sql")),
     (4, "renamed projections", include_str!("../../../migrations/sqlite/0004_renamed_projections.sql")),
+    (5, "following", include_str!("../../../migrations/sqlite/0005_following.sql")),
 ];
 
 /// The name of the table that remembers which migrations ran. Its own, so that a program may run migrations of its own.

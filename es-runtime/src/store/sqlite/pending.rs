@@ -19,7 +19,7 @@ use crate::store::group::sync::{Asked, OfStream, Standing, WALK};
 /// Arguments: index `[name, version]`, three times.
 const VERSIONS: [&str; 3] = [
     "SELECT e.key FROM json_each(?) AS e CROSS JOIN projections AS p \
-     ON p.name = e.value->>0 AND p.version = e.value->>1 AND p.state = 'active'",
+     ON p.name = e.value->>0 AND p.version = e.value->>1 AND p.state = 'active' AND p.followed_at IS NULL",
     "SELECT e.key, s.position FROM json_each(?) AS e CROSS JOIN subscriptions AS s \
      ON s.name = e.value->>0 AND s.version = e.value->>1 ORDER BY e.key, s.partition",
     "SELECT e.key FROM json_each(?) AS e WHERE EXISTS \
@@ -111,7 +111,7 @@ impl Question {
         if statement <= VERSIONS.len() {
             let standing = self.standing.get_mut(key).ok_or_else(unasked)?;
             match statement {
-                1 => standing.active = true,
+                1 => standing.folds = true,
                 2 => standing.checkpoints.push(number(row, 1, "subscriptions")?),
                 _ => standing.has_letters = true,
             }

@@ -15,8 +15,8 @@ use super::script::Script;
 use super::table::{quoted, view_sql};
 use crate::projection::{ConnectedProjector, ProjectionDescriptor, ProjectionStyle};
 use crate::read_model::TableRef;
-use crate::store::sql::known::{self, Known, Registered, stored_name, table_of};
-use crate::store::{ProjectionRegistry, ProjectionVersion, RegisterError, StoreError, VersionState};
+use crate::store::sql::known::{self, Known, Registered, kinds_text, stored_name, table_of};
+use crate::store::{FOLLOWS_FOR, ProjectionRegistry, ProjectionVersion, RegisterError, StoreError, VersionState};
 
 impl ProjectionRegistry for SqliteStore {
     async fn register(
@@ -29,7 +29,8 @@ impl ProjectionRegistry for SqliteStore {
         let known = known(reader.connection()?, projection.name).await;
         let known = self.answer(reader, known, "reading projections")?;
         let same = known.iter().find(|known| known.version == projection.version);
-        if let Some(known) = same.filter(|_| projection.renamed_from.is_none()) {
+        let is_there = |known: &&Known| projection.renamed_from.is_none() && known.kinds == kinds_text(projection);
+        if let Some(known) = same.filter(is_there) {
             return known.compare(projection);
         }
         self.work("registering a projection", move |connection| {
@@ -65,7 +66,8 @@ impl ProjectionRegistry for SqliteStore {
 }
 
 /// What [`of_row`] wants to see in a row.
-const KNOWN: &str = "SELECT name, version, state, table_name, table_shape, partitions FROM projections";
+const KNOWN: &str =
+    "SELECT name, version, state, table_name, table_shape, partitions, kinds, followed_at IS NOT NULL FROM projections";
 
 fn of_row(row: &SqliteRow) -> Result<Known, DbError> {
     let name: String = row.try_get(0)?;
@@ -73,7 +75,8 @@ fn of_row(row: &SqliteRow) -> Result<Known, DbError> {
     let state = state.map_err(|reason| damaged(format!("table projections, `{name}`"), reason))?;
     let (table, shape) = (row.try_get(3)?, row.try_get(4)?);
     let (version, partitions) = (number(row, 1, "projections")?, number(row, 5, "projections")?);
-    Ok(Known { name, version, state, table, shape, partitions })
+    let (kinds, follows) = (row.try_get(6)?, row.try_get(7)?);
+    Ok(Known { name, version, state, table, shape, partitions, kinds, follows })
 }
 
 /// Reads a number that is stored as SQLite's only integer type.
@@ -111,7 +114,7 @@ async fn register(
     };
     let known = known(connection, projection.name).await?;
     match known::decided(&known, projection) {
-        Some(Ok(())) if renamed => return Ok(End::Commit(Ok(()))),
+        Some(Ok(())) if take_kinds(connection, projection, &known).await? || renamed => return Ok(End::Commit(Ok(()))),
         Some(decided) => return Ok(End::RollBack(decided)),
         None => {}
     }
@@ -131,6 +134,26 @@ async fn register(
         activate(connection, projection.name, projection.version).await?;
     }
     Ok(End::Commit(Ok(())))
+}
+
+/// Takes the kinds of events that this program's commits fold. Where they were others, nobody knows what was left out: only workers write the
+/// rows, until they have caught up.
+async fn take_kinds(
+    connection: &mut SqliteConnection,
+    projection: &'static ProjectionDescriptor,
+    known: &[Known],
+) -> Result<bool, DbError> {
+    let kinds = kinds_text(projection);
+    if known.iter().any(|known| known.version == projection.version && known.kinds == kinds) {
+        return Ok(false);
+    }
+    let mut script = Script::default();
+    script.add(
+        "UPDATE projections SET kinds = ?, followed_at = CASE WHEN ? = '' THEN NULL ELSE 0 END WHERE name = ? AND version = ?",
+    );
+    script.bind(kinds.clone()).bind(kinds).bind(projection.name).bind(projection.version);
+    script.run(connection).await?;
+    Ok(true)
 }
 
 /// Renames everything that is registered under the projection's old name. Workers that run it are fenced off.
@@ -192,10 +215,11 @@ async fn make(connection: &mut SqliteConnection, projection: &'static Projection
     }
     let mut script = Script::default();
     script.add(
-        "INSERT INTO projections (name, version, state, table_name, table_shape, partitions) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO projections (name, version, state, table_name, table_shape, partitions, kinds, followed_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, CASE WHEN ? = '' THEN NULL ELSE 0 END)",
     );
     script.bind(projection.name).bind(projection.version).bind("building").bind(table).bind(shape);
-    script.bind(projection.partitions);
+    script.bind(projection.partitions).bind(kinds_text(projection)).bind(kinds_text(projection));
     script.add(
         "INSERT INTO subscriptions (name, version, partition, position, epoch, status) \
          WITH RECURSIVE p(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM p WHERE n + 1 < ?) \
@@ -218,6 +242,7 @@ pub(super) async fn activate(connection: &mut SqliteConnection, name: &str, vers
     );
     script.bind(version).bind(name.to_owned()).bind(version);
     script.run(connection).await?;
+    fold_again(connection, name, version).await?;
     for view in [active.map(|active| &active.table), Some(&built.table)].into_iter().flatten() {
         if !view.is_empty() {
             connection.execute(AssertSqlSafe(format!("DROP VIEW IF EXISTS {}", quoted(view)))).await?;
@@ -227,6 +252,19 @@ pub(super) async fn activate(connection: &mut SqliteConnection, name: &str, vers
         connection.execute(AssertSqlSafe(view_sql(&built.table, &built.shape, version))).await?;
     }
     Ok(true)
+}
+
+/// Lets commits fold what they append to a version that serves and has caught up, if nothing of it is put aside. Gives whether they did not
+/// before, and do now.
+pub(super) async fn fold_again(connection: &mut SqliteConnection, name: &str, version: u32) -> Result<bool, DbError> {
+    let mut script = Script::default();
+    script.add(
+        "UPDATE projections SET followed_at = NULL WHERE name = ? AND version = ? AND state = 'active' AND followed_at <= ? \
+         AND NOT EXISTS (SELECT 1 FROM dead_letters AS d WHERE d.name = projections.name AND d.version = projections.version)",
+    );
+    let since = Utc::now() - FOLLOWS_FOR;
+    script.bind(name.to_owned()).bind(version).bind(since.timestamp_micros());
+    Ok(script.run(connection).await?.first().is_some_and(|rows| *rows > 0))
 }
 
 async fn reset(
@@ -267,6 +305,8 @@ async fn reset(
 pub(super) fn back_to(name: &str, version: u32, position: u64) -> Script {
     let mut script = Script::default();
     let position = i64::try_from(position).unwrap_or(i64::MAX);
+    script.add("UPDATE projections SET followed_at = 0 WHERE name = ? AND version = ? AND kinds <> ''");
+    script.bind(name.to_owned()).bind(version);
     // Where all go forward, what commits have folded behind the position stays folded.
     script.add(
         "DELETE FROM watermarks WHERE name = ? AND version = ? AND (position <= ? OR EXISTS \

@@ -125,7 +125,8 @@ async fn inside(connection: &mut SqliteConnection, texts: &mut Texts, commit: &N
                 sync::write(syncs, script, &state);
             }
         };
-        let request = texts.request_with(Wrap::Open, &plan, &state, &[commit], more);
+        let brought = syncs.as_ref().map(Syncs::brought).unwrap_or_default();
+        let request = texts.request_with(Wrap::Open, &plan, &state, &[commit], &brought, more);
         let sent = send(connection, request, plan.writes.events.len()).await;
         first = sent.map_err(|SendError { error, .. }| Ended::Database(error))?;
     }

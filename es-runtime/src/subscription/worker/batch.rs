@@ -137,12 +137,16 @@ impl<S: Store> Worker<S> {
         }
         let last = plan.range.end.checked_sub(1).and_then(|last| self.events.get(last));
         let age = last.map(|event| Utc::now() - event.recorded_at());
-        self.machine.stored(plan, done.switched, self.started.elapsed());
+        self.machine.stored(plan, done.switched || done.folds, self.started.elapsed());
         self.folding.trim(self.at_head);
         self.meters.age(age.filter(|_| !self.is_at_head()));
         self.publish();
         if done.switched {
             self.switched();
+        } else if done.folds {
+            let Task { id, shared, .. } = &self.task;
+            tracing::info!(subscription = %id.name, version = id.version, "commits fold what they append again");
+            shared.folds_again(&id.name);
         }
     }
 
@@ -165,6 +169,9 @@ impl<S: Store> Worker<S> {
             BatchError::Failed { index, failure } => {
                 let item = plan.handled.get(index).copied().unwrap_or(plan.range.start);
                 self.event_failed(item, index == 0, &failure)
+            }
+            BatchError::Unstorable { reason } => {
+                self.unstorable(plan, &ProjectionFailure::Failed { handler: "", cause: reason })
             }
             BatchError::Store(error) => self.store_failed(&error),
             BatchError::Uncertain { reason } => {

@@ -41,6 +41,7 @@ pub static BALANCES: TableDescriptor = TableDescriptor {
 
 /// The same columns in another table.
 static PARTED_BALANCES: TableDescriptor = TableDescriptor { name: "parted_balances", columns: BALANCES.columns };
+static SHARED_BALANCES: TableDescriptor = TableDescriptor { name: "shared_balances", columns: BALANCES.columns };
 static OTHER_BALANCES: TableDescriptor = TableDescriptor { name: "other_balances", columns: BALANCES.columns };
 
 impl ReadModel for Balance {
@@ -198,7 +199,7 @@ static HANDLERS: [ProjectionHandler; 12] = [
     handler("immeasurable", "immeasurable", Some(2_000)),
     handler("measured", "measured", Some(2_000)),
 ];
-pub(super) static FOLDS: [FoldHandler<Balance>; 12] = [
+static FOLDS: [FoldHandler<Balance>; 12] = [
     opened,
     deposited,
     withdrawn,
@@ -231,6 +232,39 @@ const fn projection(
         handlers: &HANDLERS,
     }
 }
+
+/// Writes an amount down on a row that the event names: any stream may.
+fn put(event: &Recorded<AnyEvent>) -> Stepped {
+    let (cents, key) = (cents(event), body(event)["to"].as_str().unwrap_or_default().to_owned());
+    let account = key.clone();
+    let fold = move |row: Option<Balance>| {
+        let mut row = row.unwrap_or_else(|| Balance::new(&account));
+        row.cents = cents;
+        row.history.extend([&cents.to_string(), " "]);
+        Ok(Some(row))
+    };
+    Ok(Step { key, fold: Box::new(fold) })
+}
+
+static SHARING: [ProjectionHandler; 2] = [
+    ProjectionHandler { by_stream: false, ..handler("put", "put", Some(2_000)) },
+    ProjectionHandler { by_stream: false, ..handler("spoiled", "spoiled", Some(2_000)) },
+];
+
+/// Gives the functions of a projection's descriptor.
+pub(super) fn folds(projection: &ProjectionDescriptor) -> &'static [FoldHandler<Balance>] {
+    static SHARED_FOLDS: [FoldHandler<Balance>; 2] = [put, spoiled];
+    if std::ptr::eq(projection.handlers, &raw const SHARING) { &SHARED_FOLDS } else { &FOLDS }
+}
+
+const fn sharing(version: u32) -> ProjectionDescriptor {
+    ProjectionDescriptor { handlers: &SHARING, ..projection("shared", version, &SHARED_BALANCES, 1) }
+}
+
+/// A synchronous projection whose rows are shared by streams: `put:5:row`.
+pub static SHARED: ProjectionDescriptor = sharing(1);
+/// Its second version.
+pub static SHARED_SECOND: ProjectionDescriptor = sharing(2);
 
 /// A projection with synchronous and asynchronous functions.
 pub static FIRST: ProjectionDescriptor = projection("balances", 1, &BALANCES, 1);

@@ -35,6 +35,7 @@ pub mod reading;
 pub mod registry;
 pub mod renames;
 pub mod rows;
+pub mod shared_rows;
 pub mod snapshots;
 pub mod sync_projections;
 
@@ -234,6 +235,12 @@ macro_rules! store_contract {
             sync_projections::only_the_active_version_is_projected_with_commits,
             sync_projections::several_projections_are_stored_together,
             sync_projections::a_commit_that_is_refused_is_not_projected,
+            shared_rows::an_event_that_its_commit_does_not_fold_makes_the_version_follow,
+            shared_rows::commits_of_one_group_leave_a_shared_row_to_the_worker_together,
+            shared_rows::a_version_that_takes_over_is_folded_from_there_on,
+            shared_rows::a_version_with_a_letter_goes_on_following,
+            shared_rows::a_version_that_is_rewound_follows,
+            shared_rows::a_row_whose_key_is_too_long_fails_its_event_alone,
         }
     };
 }

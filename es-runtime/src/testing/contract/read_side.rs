@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::balance::FOLDS;
-pub use super::balance::{BALANCES, Balance, FIRST, OTHER, PARTED, PARTED_SECOND, SECOND};
+use super::balance::folds;
+pub use super::balance::{BALANCES, Balance, FIRST, OTHER, PARTED, PARTED_SECOND, SECOND, SHARED, SHARED_SECOND};
 use super::fixture::*;
 use crate::event::{AnyEvent, GlobalPosition, Recorded, StreamId};
 use crate::projection::{Fold, ProjectionDescriptor, Projector};
@@ -21,7 +21,7 @@ pub const LONG: Duration = Duration::from_hours(1);
 /// Gives a descriptor's projector.
 #[must_use]
 pub fn projector(projection: &'static ProjectionDescriptor) -> Arc<dyn Projector> {
-    Arc::new(Fold::new(projection, &FOLDS))
+    Arc::new(Fold::new(projection, folds(projection)))
 }
 
 /// Names a partition.

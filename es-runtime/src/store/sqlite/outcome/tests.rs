@@ -62,7 +62,7 @@ impl Bench {
         let plan = Plan::decide(&mut state, commits.iter().copied());
         let mut slot = self.writer.connection.lock().await;
         if stored {
-            let request = Texts::default().request(Wrap::Whole, &plan, &state, commits);
+            let request = Texts::default().request(Wrap::Whole, &plan, &state, commits, &[]);
             let connection = slot.as_mut().expect("connected");
             assert!(send(connection, request, plan.writes.events.len()).await.is_ok());
         }
