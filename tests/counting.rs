@@ -102,7 +102,7 @@ impl<S: Store> ProjectionRegistry for CountingStore<S> {
 }
 
 impl<S: Store> CheckpointStore for CountingStore<S> {
-    es_runtime::forward_to_store!(inner: project checkpoints set_status rewind letters parked_keys touch_letter skip_letter versions_at events_at);
+    es_runtime::forward_to_store!(inner: project checkpoints set_status rewind letters first_letter parked_keys touch_letter skip_letter versions_at events_at);
 }
 
 impl<S: Store> LeaseStore for CountingStore<S> {

@@ -135,7 +135,7 @@ impl ProjectionRegistry for FaultyStore {
 }
 
 impl CheckpointStore for FaultyStore {
-    es_runtime::forward_to_store!(inner: project checkpoints set_status rewind letters parked_keys touch_letter skip_letter versions_at events_at);
+    es_runtime::forward_to_store!(inner: project checkpoints set_status rewind letters first_letter parked_keys touch_letter skip_letter versions_at events_at);
 }
 
 impl LeaseStore for FaultyStore {

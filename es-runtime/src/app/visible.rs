@@ -93,13 +93,9 @@ impl<S: Store> ReadModels<S> {
         if awaited.streams.is_empty() || checkpoints.iter().all(|checkpoint| checkpoint.letters == 0) {
             return Ok(Look::Passed);
         }
-        let letters = self.store().letters(projection.name, version, None, usize::MAX).await?;
-        let letters = letters.iter().map(|letter| &letter.letter);
-        let mut aside = letters.take_while(|letter| letter.position <= awaited.position);
-        let aside = aside.find(|letter| awaited.streams.contains(&letter.stream));
-        Ok(aside.map_or(Look::Passed, |letter| {
-            Look::InVain(format!("the event at position {} is put aside", letter.position))
-        }))
+        let aside = self.store().first_letter(projection.name, version, awaited.streams, awaited.position).await?;
+        let in_vain = |position| Look::InVain(format!("the event at position {position} is put aside"));
+        Ok(aside.map_or(Look::Passed, in_vain))
     }
 
     /// Tells whether what a receipt speaks of was projected in the append, or by now in another way: where nothing is asynchronous, and this

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use tokio::sync::oneshot;
 
 use super::{AppendError, InvalidCommit};
@@ -74,6 +74,9 @@ impl NewCommit {
     ///
     /// Returns [`InvalidCommit`] if no store can store the commit as it is.
     pub fn check(&self) -> Result<(), InvalidCommit> {
+        if !(0..=9_999).contains(&self.recorded_at.year()) {
+            return Err(InvalidCommit::TimeOutOfRange { at: self.recorded_at });
+        }
         let tenant = self.stream.tenant();
         longest("stream name", &[tenant, self.stream.category(), self.stream.key()])?;
         if let Some(entry) = &self.ledger {

@@ -191,6 +191,12 @@ pub enum InvalidCommit {
         /// The limit: [`NewCommit::LONGEST_KEY`](super::NewCommit::LONGEST_KEY).
         limit: usize,
     },
+    /// The time is outside of the years 0 to 9999: not every store and format can write it.
+    #[error("the time {at} is outside of the years 0 to 9999")]
+    TimeOutOfRange {
+        /// The time.
+        at: chrono::DateTime<chrono::Utc>,
+    },
     /// It has something that only events bring: claims, or a snapshot of the state after them.
     #[error("the commit has {what}, and no events")]
     WithoutEvents {

@@ -243,6 +243,17 @@ macro_rules! forward_to_store {
             self.$inner.letters(name, version, key, limit).await
         }
     };
+    (@ $inner:ident first_letter) => {
+        async fn first_letter(
+            &self,
+            name: &str,
+            version: u32,
+            streams: &[$crate::event::StreamId],
+            to: $crate::event::GlobalPosition,
+        ) -> Result<Option<$crate::event::GlobalPosition>, $crate::store::StoreError> {
+            self.$inner.first_letter(name, version, streams, to).await
+        }
+    };
     (@ $inner:ident parked_keys) => {
         async fn parked_keys(&self, id: &$crate::store::PartitionId) -> Result<Vec<String>, $crate::store::StoreError> {
             self.$inner.parked_keys(id).await

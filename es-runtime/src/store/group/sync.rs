@@ -31,8 +31,6 @@ pub(in crate::store) const WALK: i64 = 10_000;
 pub(in crate::store) struct Asked {
     pub(in crate::store) name: &'static str,
     pub(in crate::store) version: u32,
-    /// The kinds of events that have to be folded by their commits, a line each.
-    pub(in crate::store) kinds: String,
     pub(in crate::store) streams: Vec<StreamId>,
 }
 
@@ -191,7 +189,6 @@ impl Syncs {
         let asked = |live: &Live| Asked {
             name: live.projection.name,
             version: live.projection.version,
-            kinds: kinds_text(live.projection),
             streams: live.streams.keys().cloned().collect(),
         };
         self.live.iter().map(asked).collect()

@@ -134,6 +134,20 @@ impl CheckpointStore for MemoryStore {
         Ok(self.0.tables.read().open()?.letters(name, version, key, limit))
     }
 
+    async fn first_letter(
+        &self,
+        name: &str,
+        version: u32,
+        streams: &[StreamId],
+        to: GlobalPosition,
+    ) -> Result<Option<GlobalPosition>, StoreError> {
+        let tables = self.0.tables.read();
+        let partitions = tables.open()?.partitions_of(name, version);
+        let letters = partitions.flat_map(|(_, partition)| partition.letters.values());
+        let of_streams = letters.map(|row| &row.letter).filter(|letter| streams.contains(&letter.stream));
+        Ok(of_streams.map(|letter| letter.position).filter(|position| *position <= to).min())
+    }
+
     async fn parked_keys(&self, id: &PartitionId) -> Result<Vec<String>, StoreError> {
         let tables = self.0.tables.read();
         let keys = tables.open()?.partition(id).map(PartitionRow::parked_keys).unwrap_or_default();

@@ -76,6 +76,16 @@ impl CheckpointStore for PostgresStore {
         reading!(self, "reading letters", connection => letters::some_of(connection, name, version, key, limit).await)
     }
 
+    async fn first_letter(
+        &self,
+        name: &str,
+        version: u32,
+        streams: &[StreamId],
+        to: GlobalPosition,
+    ) -> Result<Option<GlobalPosition>, StoreError> {
+        reading!(self, "reading letters", connection => letters::first_of(connection, name, version, streams, to).await)
+    }
+
     async fn parked_keys(&self, id: &PartitionId) -> Result<Vec<String>, StoreError> {
         reading!(self, "reading letters", connection => letters::keys_of(connection, id).await)
     }

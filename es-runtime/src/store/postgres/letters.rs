@@ -39,6 +39,31 @@ pub(super) async fn some_of(
     rows.iter().map(of_row).collect()
 }
 
+/// Reads the position of the first letter of one of some streams, up to a position.
+pub(super) async fn first_of(
+    connection: &mut PgConnection,
+    name: &str,
+    version: u32,
+    streams: &[StreamId],
+    to: GlobalPosition,
+) -> Result<Option<GlobalPosition>, DbError> {
+    let named = names(streams);
+    let found: Option<i64> = sqlx::query_scalar(
+        "SELECT min(d.position) FROM unnest($3::text[], $4::text[], $5::text[]) AS e (tenant, category, key) \
+         JOIN dead_letters AS d ON d.name = $1 AND d.version = $2 \
+         AND d.tenant = e.tenant AND d.category = e.category AND d.stream = e.key WHERE d.position <= $6",
+    )
+    .bind(escaped(name))
+    .bind(i64::from(version))
+    .bind(named.tenants)
+    .bind(named.categories)
+    .bind(named.keys)
+    .bind(i64::try_from(to.get()).unwrap_or(i64::MAX))
+    .fetch_one(connection)
+    .await?;
+    Ok(found.map(|position| GlobalPosition::new(position.cast_unsigned())))
+}
+
 fn of_row(row: &PgRow) -> Result<Letter, DbError> {
     let id = partition_of_row(row, "dead_letters")?;
     let text = |column: usize| row.try_get(column).map(unescaped);

@@ -128,6 +128,15 @@ pub trait CheckpointStore: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Letter>, StoreError>> + Send;
 
+    /// Gives the position of a version's first letter of one of these streams, up to a position; `None` if there is none.
+    fn first_letter(
+        &self,
+        name: &str,
+        version: u32,
+        streams: &[StreamId],
+        to: GlobalPosition,
+    ) -> impl Future<Output = Result<Option<GlobalPosition>, StoreError>> + Send;
+
     /// Gives the sequence keys that have letters in a partition.
     fn parked_keys(&self, id: &PartitionId) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
 

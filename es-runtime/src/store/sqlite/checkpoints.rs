@@ -87,6 +87,26 @@ impl CheckpointStore for SqliteStore {
         self.answer(reader, found, "reading letters")
     }
 
+    async fn first_letter(
+        &self,
+        name: &str,
+        version: u32,
+        streams: &[StreamId],
+        to: GlobalPosition,
+    ) -> Result<Option<GlobalPosition>, StoreError> {
+        let mut script = Script::default();
+        script.add(
+            "SELECT min(d.position) FROM json_each(?) AS e CROSS JOIN dead_letters AS d ON d.name = ? AND d.version = ? \
+             AND d.tenant = e.value->>0 AND d.category = e.value->>1 AND d.stream = e.value->>2 WHERE d.position <= ?",
+        );
+        script.bind(stream_rows(streams)).bind(name.to_owned()).bind(version);
+        script.bind(i64::try_from(to.get()).unwrap_or(i64::MAX));
+        let mut reader = self.reader().await?;
+        let found = read(reader.connection()?, script, |row| Ok(row.try_get::<Option<i64>, _>(0)?)).await;
+        let found = self.answer(reader, found, "reading letters")?;
+        Ok(found.into_iter().flatten().next().map(|position| GlobalPosition::new(position.cast_unsigned())))
+    }
+
     async fn parked_keys(&self, id: &PartitionId) -> Result<Vec<String>, StoreError> {
         let mut script = Script::default();
         script

@@ -134,6 +134,16 @@ impl CheckpointStore for Shaky {
         self.check()?;
         self.inner.checkpoints(name, version).await
     }
+    async fn first_letter(
+        &self,
+        name: &str,
+        version: u32,
+        streams: &[StreamId],
+        to: GlobalPosition,
+    ) -> Result<Option<GlobalPosition>, StoreError> {
+        self.inner.first_letter(name, version, streams, to).await
+    }
+
     async fn parked_keys(&self, id: &PartitionId) -> Result<Vec<String>, StoreError> {
         self.check()?;
         self.inner.parked_keys(id).await

@@ -394,6 +394,19 @@ pub async fn times_are_kept_in_whole_microseconds<S: Store>(store: S) {
     assert_eq!(store.forget_before(time("1969-12-31T23:59:60Z")).await.expect("forgotten"), 1);
 }
 
+/// Checks what its name says: no store takes it, and trying again does not help.
+pub async fn a_time_that_no_format_can_write_is_refused<S: Store>(store: S) {
+    for at in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
+        let mut new = commit(&stream("a"), 0, 1);
+        new.recorded_at = at;
+        match store_one(&store, new).await {
+            Err(AppendError::Invalid(InvalidCommit::TimeOutOfRange { at: named })) => assert_eq!(named, at),
+            other => panic!("expected a refusal of {at}, got {other:?}"),
+        }
+    }
+    assert_eq!(store.event_count().await.expect("countable"), 0);
+}
+
 /// Checks what its name says.
 pub async fn a_dropped_ticket_does_not_take_the_commit_back<S: Store>(store: S) {
     drop(store.submit(commit(&stream("a"), 0, 1)).await);

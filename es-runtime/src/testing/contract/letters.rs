@@ -206,3 +206,25 @@ pub async fn many_letters_are_kept<S: Store>(store: S) {
     worker.project(batch).await.expect("they are all there");
     assert_eq!(store.parked_keys(&worker.id).await.expect("readable").len(), 3_000);
 }
+
+/// Checks what its name says.
+pub async fn the_first_letter_of_some_streams_is_found<S: Store>(store: S) {
+    let (mut worker, events) = five_events(&store).await;
+    let written =
+        [2, 3, 4].map(|place: usize| letter(&events[place], &format!("[\"\",\"{place}\"]"), Some("why"))).to_vec();
+    put_aside(&mut worker, written).await;
+    let other = stream("b").with_tenant("acme");
+    let streams = [stream("a"), stream("b"), other];
+    for (streams, to, expected) in [
+        (&streams[..], 5, Some(3)),
+        (&streams[1..], 5, Some(4)),
+        (&streams[1..], 3, None),
+        (&streams[2..], 5, None),
+        (&[], 5, None),
+    ] {
+        let found = store.first_letter("balances", 1, streams, GlobalPosition::new(to)).await.expect("readable");
+        let place =
+            found.map(|found| 1 + events.iter().position(|event| event.position() == found).expect("of the log"));
+        assert_eq!(place, expected, "{streams:?} up to {to}");
+    }
+}
