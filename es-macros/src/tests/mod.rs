@@ -184,7 +184,7 @@ const EXAMPLES: &[Example] = &[
     Example {
         name: "projection_connected",
         word: "projection",
-        options: "name = \"totals\", partitions = 2",
+        options: "name = \"totals\"",
         item: r"
             impl Totals {
                 #[sync_projection]

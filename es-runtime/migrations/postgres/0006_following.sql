@@ -5,12 +5,16 @@ ALTER TABLE projections
     ADD COLUMN kinds text COLLATE "C" NOT NULL DEFAULT '',
     -- Since when only workers write the rows, because a commit left an event to them; null: commits fold what they append.
     ADD COLUMN followed_at timestamptz,
-    -- The key of the projection's advisory lock.
+    -- The key of the projection's advisory lock, which programs compute from its name.
     ADD COLUMN lock_key integer;
+UPDATE projections SET lock_key =
+    (('x' || left(encode(sha256(convert_to(name, 'UTF8')), 'hex'), 8))::bit(32)::bigint & 4294967295) >> 1 | 1073741824;
+ALTER TABLE projections ALTER COLUMN lock_key SET NOT NULL;
 
--- Begins an append whose events are of these kinds. Takes its lock; then, in the order of their keys, `lock_keys` and the locks of the versions
--- that would miss events: those that serve, whose commits have to fold an event of the kinds, and that are not among those `brought`, with
--- the kinds they are known with. These versions follow from here on.
+-- Begins an append whose events are of these kinds. Takes its lock; then, in the order of their keys, those of `lock_keys` whose version is
+-- folded at present, and the locks of the versions that would miss events: those that serve, whose commits have to fold an event of the kinds,
+-- and that are not among those `brought`, with the kinds they are known with. These versions follow from here on. Commits do not wait for the
+-- workers of a version that they do not fold: it cannot become one that they do while they hold the append's lock.
 --
 -- Whoever folds one of them holds its lock: he has committed, so his positions are below those that this append takes afterwards, or he
 -- has not read yet whether the version follows. The lock of appends, held alone, is what makes a version fold again: meanwhile none can.
@@ -29,7 +33,11 @@ BEGIN
     WHERE p.followed_at IS NULL AND p.kinds <> '' AND p.state = 'active' AND string_to_array(p.kinds, E'\n') && event_kinds
         AND NOT EXISTS (SELECT 1 FROM unnest(brought_names, brought_versions, brought_kinds) AS b (name, version, kinds)
             WHERE b.name = p.name AND b.version = p.version AND b.kinds = p.kinds);
-    FOR lock_key IN SELECT DISTINCT k.key FROM unnest(lock_keys || missed_keys) AS k (key) WHERE k.key IS NOT NULL ORDER BY k.key LOOP
+    FOR lock_key IN
+        SELECT p.lock_key FROM projections AS p
+        WHERE p.lock_key = ANY(lock_keys) AND p.state = 'active' AND p.followed_at IS NULL
+        UNION SELECT m.key FROM unnest(missed_keys) AS m (key) ORDER BY 1
+    LOOP
         PERFORM pg_advisory_xact_lock(es_lock_class(), lock_key);
     END LOOP;
     IF missed_names IS NOT NULL THEN

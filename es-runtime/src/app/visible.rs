@@ -71,7 +71,10 @@ impl<S: Store> ReadModels<S> {
             match self.own_state(projection).await? {
                 Some(VersionState::Active | VersionState::Retired) => projection.version,
                 Some(VersionState::Building) => {
-                    return Ok(Look::Building(format!("version {} is being built", projection.version)));
+                    let checkpoints = self.store().checkpoints(projection.name, projection.version).await?;
+                    let in_vain = checkpoints.iter().find_map(|checkpoint| in_vain(checkpoint, awaited.position));
+                    let building = || Look::Building(format!("version {} is being built", projection.version));
+                    return Ok(in_vain.map_or_else(building, Look::InVain));
                 }
                 None => return Ok(Look::InVain(format!("version {} was dropped", projection.version))),
             }

@@ -154,10 +154,13 @@ impl ProjectionDescriptor {
         self.handlers.iter().any(|handler| !handler.mode.is_sync())
     }
 
-    /// Tells whether events of several streams may change one row: by a `key` of its own, or on a connection.
+    /// Tells whether events of several streams may change one row: by a `key` of its own, on a connection, or because it takes events of several
+    /// aggregates, whose ids may be equal.
     #[must_use]
     pub fn shares_rows(&self) -> bool {
-        self.style == ProjectionStyle::Connected || self.handlers.iter().any(|handler| !handler.by_stream)
+        let category = self.handlers.first().map_or("", |handler| handler.category);
+        let shares = |handler: &ProjectionHandler| !handler.by_stream || handler.category != category;
+        self.style == ProjectionStyle::Connected || self.handlers.iter().any(shares)
     }
 
     /// Gives the kinds of events that have to be folded by the commits that append them, as `<category> <event>` and in their order: those of

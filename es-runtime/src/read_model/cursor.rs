@@ -32,9 +32,9 @@ struct Content {
     o: Vec<String>,
     /// Their values as texts.
     v: Vec<Option<String>>,
-    /// The version of the table that was read.
+    /// The version of the table that was read; `None` in cursors from before it was in them.
     #[serde(default)]
-    n: u32,
+    n: Option<u32>,
 }
 
 /// How many bytes of a cursor's text say that the others are not damaged.
@@ -46,11 +46,11 @@ impl Cursor {
         let TableRef { table, version } = table;
         let places = places(table, order);
         let values = places.iter().map(|(place, _)| row.get(*place).and_then(text)).collect();
-        Self { content: Content { t: table.name.to_owned(), o: names(table, &places), v: values, n: version } }
+        Self { content: Content { t: table.name.to_owned(), o: names(table, &places), v: values, n: Some(version) } }
     }
 
     /// Gives the version of the table that the page was read from.
-    pub(super) const fn version(&self) -> u32 {
+    pub(super) const fn version(&self) -> Option<u32> {
         self.content.n
     }
 

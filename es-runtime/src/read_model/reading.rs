@@ -32,7 +32,9 @@ impl<R: ReadModel> Table<R> {
     ///
     /// [`ReadModelError`]
     pub async fn get_many(&self, keys: &[R::Key]) -> Result<Vec<Option<R>>, ReadModelError> {
-        let keys: Result<Vec<RowKey>, _> = keys.iter().map(|key| R::row_key(&self.tenant, key)).collect();
+        // There is no row with a key that is too long: it is looked for, and not found.
+        let row_key = |key| Ok(RowKey::new(&self.tenant, &R::key_values(key)?));
+        let keys: Result<Vec<RowKey>, _> = keys.iter().map(row_key).collect();
         let keys = keys.map_err(of_table::<R>)?;
         let rows = self.read(|table| self.rows.rows(table, &keys)).await?;
         rows.into_iter().map(|row| row.map(read_row).transpose()).collect()

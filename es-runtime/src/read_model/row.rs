@@ -22,8 +22,9 @@ pub struct RowKey(Arc<str>);
 impl RowKey {
     /// How many bytes a row's key has at most, with its tenant, as JSON ([`as_str`](Self::as_str)); and with it the value of an indexed column.
     ///
-    /// PostgreSQL's indexes take entries of 2,704 bytes. The limit is the same for every store, so that data can move.
-    pub const LONGEST: usize = 2_000;
+    /// PostgreSQL's indexes take entries of 2,704 bytes. The limit is the same for every store, so that data can move. It is a little more than
+    /// that of a stream's name, which may be the key.
+    pub const LONGEST: usize = 2_100;
 
     /// Names a row by its tenant and the values of its key columns.
     #[must_use]

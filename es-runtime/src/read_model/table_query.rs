@@ -112,7 +112,7 @@ impl<'t, R: ReadModel> TableQuery<'t, R> {
     /// [`ReadModelError`]; [`ReadModelError::Cursor`] where the cursor comes from another order, [`ReadModelError::Switched`] where another
     /// version of the table has taken over since the page that gave it.
     pub async fn page(self, rows: usize) -> Result<Page<R>, ReadModelError> {
-        let began = self.after.as_ref().map(Cursor::version);
+        let began = self.after.as_ref().and_then(Cursor::version);
         let (table, mut selection) = self.finish()?;
         let rows = rows.max(1);
         // One more says whether there is a next page.

@@ -32,7 +32,7 @@ pub struct Totals {
     table: &'static str,
 }
 
-#[projection(name = "totals", version = 3, partitions = 2)]
+#[projection(name = "totals", version = 3)]
 impl Totals {
     #[sync_projection(priority = 3)]
     async fn opened(&self, db: &mut SqliteConnection, event: &Recorded<Opened>) -> Result<(), sqlx::Error> {

@@ -35,6 +35,8 @@ fn connection(projection: &Projection, diagnostics: &mut Diagnostics) {
     let other = projection.functions.iter().find(|function| function.mode.is_sync() != first.mode.is_sync());
     if let Some(other) = other {
         diagnostics.error(&other.ident, texts::mixed_on_a_connection(&first.ident, first.mode.is_sync()));
+    } else if first.mode.is_sync() && projection.partitions > 1 {
+        diagnostics.error(&first.ident, texts::partitions_on_a_connection());
     }
 }
 

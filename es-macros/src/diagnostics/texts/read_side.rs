@@ -383,6 +383,12 @@ pub(crate) fn key_of_a_mixed_projection() -> Text {
         .note("what a row has seen is counted by stream, so that no event is missed or taken twice")
 }
 
+pub(crate) fn partitions_on_a_connection() -> Text {
+    Text::new("a synchronous function on a connection needs a projection of one partition")
+        .help("remove `partitions`; or use `#[async_projection]`")
+        .note("which rows it writes is not known, and partitions do not wait for each other")
+}
+
 pub(crate) fn mixed_on_a_connection(first: &Ident, sync: bool) -> Text {
     let (kind, attribute) =
         if sync { ("synchronous", "#[sync_projection]") } else { ("asynchronous", "#[async_projection]") };

@@ -31,6 +31,8 @@ pub(in crate::store) const WALK: i64 = 10_000;
 pub(in crate::store) struct Asked {
     pub(in crate::store) name: &'static str,
     pub(in crate::store) version: u32,
+    /// The kinds of events that have to be folded by their commits, a line each, as this program knows them.
+    pub(in crate::store) kinds: String,
     pub(in crate::store) streams: Vec<StreamId>,
 }
 
@@ -189,6 +191,7 @@ impl Syncs {
         let asked = |live: &Live| Asked {
             name: live.projection.name,
             version: live.projection.version,
+            kinds: kinds_text(live.projection),
             streams: live.streams.keys().cloned().collect(),
         };
         self.live.iter().map(asked).collect()

@@ -85,8 +85,14 @@ impl Tables {
 
     /// Lets commits fold what they append to a version, if nothing is left to do.
     fn fold_again(&mut self, id: &PartitionId) -> bool {
-        let head = self.head();
-        self.version_row_mut(&id.name, id.version).is_some_and(|row| row.done() == head && row.fold_again())
+        let Some(row) = self.version_row(&id.name, id.version) else { return false };
+        // Positions count from 1, places from 0.
+        let behind = usize::try_from(row.done().get()).unwrap_or(usize::MAX);
+        let mut left = self.log.iter().skip(behind);
+        if left.any(|event| row.has_kind(event.stream.category(), &event.event.name)) {
+            return false;
+        }
+        self.version_row_mut(&id.name, id.version).is_some_and(VersionRow::fold_again)
     }
 
     /// Tells whether a version that is being built has nothing left to do.

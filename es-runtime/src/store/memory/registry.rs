@@ -9,7 +9,7 @@ use super::checkpoints::PartitionRow;
 use super::rows::StoredTable;
 use super::{MemoryStore, Tables};
 use crate::event::{GlobalPosition, StreamId, Version};
-use crate::projection::{ConnectedProjector, ProjectionDescriptor, ProjectionStyle};
+use crate::projection::{ConnectedProjector, ProjectionDescriptor, ProjectionStyle, kind_of};
 use crate::read_model::{TableRef, difference};
 use crate::store::{FOLLOWS_FOR, ProjectionRegistry, ProjectionVersion, RegisterError, StoreError, VersionState};
 use crate::time;
@@ -54,6 +54,16 @@ impl VersionRow {
             self.followed_at = (!kinds.is_empty()).then_some(DateTime::UNIX_EPOCH);
             self.kinds = kinds;
         }
+    }
+
+    /// Tells whether the kinds of events that commits fold are those that a program knows.
+    pub(super) fn has_kinds_of(&self, projection: &ProjectionDescriptor) -> bool {
+        self.kinds == projection.kinds_of_commits()
+    }
+
+    /// Tells whether commits have to fold such an event.
+    pub(super) fn has_kind(&self, category: &str, event: &str) -> bool {
+        self.kinds.contains(&kind_of(category, event))
     }
 
     /// Tells whether commits fold what they append.

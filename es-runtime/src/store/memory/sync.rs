@@ -29,7 +29,11 @@ impl Tables {
         let kinds = kinds_of(&[commit]);
         for (name, versions) in &mut self.projections {
             for (version, row) in versions {
-                let brings = |all: &Arc<SyncProjections>| all.bring_version(name, *version);
+                let brings = |all: &Arc<SyncProjections>| {
+                    let brought = all.folded.iter().map(|projector| projector.descriptor());
+                    let mut brought = brought.filter(|own| own.name == name && own.version == *version);
+                    brought.any(|own| row.has_kinds_of(own))
+                };
                 if !commit.projections.as_ref().is_some_and(brings) {
                     row.leave(&kinds);
                 }
@@ -74,7 +78,7 @@ impl Tables {
             return Ok(None);
         };
         let Some(row) = self.version_row(projection.name, projection.version) else { return Ok(None) };
-        let Some(table) = row.table.filter(|_| row.folds()) else { return Ok(None) };
+        let Some(table) = row.table.filter(|_| row.folds() && row.has_kinds_of(projection)) else { return Ok(None) };
         let behind = |reason: String| AppendError::ProjectionBehind {
             projection: projection.name,
             stream: last.stream().clone(),

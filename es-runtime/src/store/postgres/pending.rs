@@ -6,18 +6,19 @@ use sqlx::postgres::PgConnection;
 use super::error::DbError;
 use super::lookup::{in_column, names};
 use super::read::{Names, event_columns, event_of_row};
+use super::text::escaped;
 use crate::event::StreamId;
 use crate::store::group::sync::{Asked, OfStream, Standing, WALK};
 
-/// Arguments: names, versions, how many positions are taken. Gives for each its place, whether it serves and does not only follow, whether it has letters, and its
+/// Arguments: names, versions, how many positions are taken, kinds. Gives for each its place, whether it serves and does not only follow, whether it has letters, and its
 /// checkpoints; with the first one the positions.
 const VERSIONS: &str = "SELECT e.place, \
     EXISTS (SELECT 1 FROM projections AS p WHERE p.name = e.name AND p.version = e.version AND p.state = 'active' \
-    AND p.followed_at IS NULL), \
+    AND p.followed_at IS NULL AND p.kinds = e.kinds), \
     EXISTS (SELECT 1 FROM dead_letters AS d WHERE d.name = e.name AND d.version = e.version), \
     ARRAY(SELECT s.position FROM subscriptions AS s WHERE s.name = e.name AND s.version = e.version ORDER BY s.partition), \
     CASE WHEN e.place = 1 THEN es_reserve($3) END \
-    FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS e (name, version, place)";
+    FROM unnest($1::text[], $2::bigint[], $4::text[]) WITH ORDINALITY AS e (name, version, kinds, place)";
 
 /// Arguments: names, versions, tenants, categories, keys. Gives the places of the streams of which an event is put aside.
 const PARKED: &str = "SELECT e.place FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[]) \
@@ -73,6 +74,7 @@ async fn versions(
         .bind(asked.iter().map(|asked| asked.name).collect::<Vec<_>>())
         .bind(asked.iter().map(|asked| i64::from(asked.version)).collect::<Vec<_>>())
         .bind(i32::try_from(events).unwrap_or(i32::MAX))
+        .bind(asked.iter().map(|asked| escaped(&asked.kinds)).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
     for row in rows {

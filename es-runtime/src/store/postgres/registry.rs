@@ -220,7 +220,6 @@ async fn rename(
         for sql in [
             // Checkpoints first: a worker that holds its own is waited for, and finds it gone.
             "UPDATE subscriptions SET owner = NULL, epoch = epoch + 1, name = $1 WHERE name = $2",
-            "UPDATE projections SET name = $1 WHERE name = $2",
             "UPDATE dead_letters SET name = $1 WHERE name = $2",
             "UPDATE watermarks SET name = $1 WHERE name = $2",
             // It may have had this name before.
@@ -229,6 +228,16 @@ async fn rename(
         ] {
             sqlx::query(sql).bind(escaped(projection.name)).bind(escaped(old)).execute(&mut *connection).await?;
         }
+        // Appends that are in progress know the old name: what they leave is found by the switch, which waits for them.
+        sqlx::query(
+            "UPDATE projections SET name = $1, lock_key = $3, followed_at = CASE WHEN kinds = '' THEN NULL ELSE to_timestamp(0) END \
+             WHERE name = $2",
+        )
+        .bind(escaped(projection.name))
+        .bind(escaped(old))
+        .bind(projection_lock(projection.name))
+        .execute(&mut *connection)
+        .await?;
     }
     Ok(renaming)
 }

@@ -75,16 +75,19 @@ async fn run(
     Ok(End::Commit(BatchDone { switched, folds }))
 }
 
-/// Tells whether the version is being built, or follows and nothing of it is put aside; and nothing is in the log behind the batch, and every
-/// partition is there.
+/// Tells whether the version is being built, nothing is in the log behind the batch, and every partition is there; or whether it follows, nothing
+/// of it is put aside, and no event that its commits fold is in the log behind its partitions.
 async fn may_come(connection: &mut PgConnection, batch: &Batch) -> Result<bool, DbError> {
     let to = batch.to.map_or(batch.from, SafePosition::get).get();
     let may = sqlx::query_scalar(
-        "SELECT (SELECT coalesce(max(position), 0) FROM event_log) = $3 AND NOT EXISTS (SELECT 1 FROM subscriptions \
+        "SELECT EXISTS (SELECT 1 FROM projections AS p WHERE p.name = $1 AND p.version = $2 AND (\
+         p.state = 'building' AND (SELECT coalesce(max(position), 0) FROM event_log) = $3 AND NOT EXISTS (SELECT 1 FROM subscriptions \
          WHERE name = $1 AND version = $2 AND position < $3) \
-         AND EXISTS (SELECT 1 FROM projections AS p WHERE p.name = $1 AND p.version = $2 AND (p.state = 'building' \
-         OR (p.state = 'active' AND p.followed_at <= clock_timestamp() - make_interval(secs => $4) \
-         AND NOT EXISTS (SELECT 1 FROM dead_letters AS d WHERE d.name = p.name AND d.version = p.version))))",
+         OR p.state = 'active' AND p.followed_at <= clock_timestamp() - make_interval(secs => $4) \
+         AND NOT EXISTS (SELECT 1 FROM dead_letters AS d WHERE d.name = p.name AND d.version = p.version) \
+         AND NOT EXISTS (SELECT 1 FROM event_log AS l JOIN streams AS s ON s.stream_no = l.stream_no \
+         WHERE l.position > (SELECT min(c.position) FROM subscriptions AS c WHERE c.name = p.name AND c.version = p.version) \
+         AND s.category || ' ' || l.kind = ANY(string_to_array(p.kinds, E'\\n')))))",
     )
     .bind(escaped(&batch.id.name))
     .bind(i64::from(batch.id.version))

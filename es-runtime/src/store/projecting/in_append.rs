@@ -20,14 +20,9 @@ impl SyncProjections {
     /// Tells whether this version of a projection is one of them.
     #[must_use]
     pub fn bring(&self, projection: &ProjectionDescriptor) -> bool {
-        self.bring_version(projection.name, projection.version)
-    }
-
-    /// As [`bring`](Self::bring), by name and version.
-    pub(crate) fn bring_version(&self, name: &str, version: u32) -> bool {
         let folded = self.folded.iter().map(|projector| projector.descriptor());
         let mut all = folded.chain(self.connected.iter().map(|projector| projector.descriptor()));
-        all.any(|own| (own.name, own.version) == (name, version))
+        all.any(|own| (own.name, own.version) == (projection.name, projection.version))
     }
 
     /// Tells whether one of the synchronous functions takes an event.

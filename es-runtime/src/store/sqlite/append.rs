@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use chrono::Utc;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments as _, AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
@@ -146,7 +146,7 @@ impl Texts {
         }
         if !plan.writes.events.is_empty() {
             parts.push(6);
-            following(&mut arguments, commits, brought);
+            following(&mut arguments, plan, commits, brought);
         }
         let begins = usize::from(wrap == Wrap::Whole && parts.len() > 1);
         let events_at = parts.iter().position(|part| *part == 1).map(|at| at + begins);
@@ -220,9 +220,12 @@ pub(super) fn json_rows<T>(rows: impl IntoIterator<Item = T>, mut row: impl FnMu
     text
 }
 
-fn following(arguments: &mut SqliteArguments, commits: &[&NewCommit], brought: &[Brought]) {
+fn following(arguments: &mut SqliteArguments, plan: &Plan, commits: &[&NewCommit], brought: &[Brought]) {
+    // Of commits that are refused nothing is missed.
+    let stored: FxHashSet<usize> = plan.writes.events.iter().map(|row| row.commit).collect();
+    let stored: Vec<&NewCommit> = stored.into_iter().filter_map(|place| commits.get(place).copied()).collect();
     add(arguments, Utc::now().timestamp_micros());
-    add(arguments, serde_json::to_string(&kinds_of(commits)).unwrap_or_default());
+    add(arguments, serde_json::to_string(&kinds_of(&stored)).unwrap_or_default());
     add(
         arguments,
         json_rows(brought, |text, brought| {

@@ -334,11 +334,8 @@ pub(super) async fn finish(connection: &mut SqliteConnection, batch: &Batch) -> 
     let to = i64::try_from(to).unwrap_or(i64::MAX);
     script.bind(to).bind(batch.id.name.to_string()).bind(batch.id.version).bind(to);
     let at_head = read(connection, script, |row| Ok(row.try_get::<bool, _>(0)?)).await?;
-    if at_head != [true] {
-        return Ok(BatchDone::default());
-    }
     let (name, version) = (&batch.id.name, batch.id.version);
-    let switched = activate(connection, name, version).await?;
+    let switched = at_head == [true] && activate(connection, name, version).await?;
     let folds = !switched && fold_again(connection, name, version).await?;
     crate::fail_point::reached("switch.written");
     Ok(BatchDone { switched, folds })

@@ -16,10 +16,10 @@ use super::script::Script;
 use crate::event::{AnyEvent, EventId, EventName, GlobalPosition, Metadata, Recorded, StreamId, Version};
 use crate::store::group::sync::{Asked, OfStream, Standing, WALK};
 
-/// Arguments: index `[name, version]`, three times.
+/// Arguments: index `[name, version, kinds]`, three times.
 const VERSIONS: [&str; 3] = [
     "SELECT e.key FROM json_each(?) AS e CROSS JOIN projections AS p \
-     ON p.name = e.value->>0 AND p.version = e.value->>1 AND p.state = 'active' AND p.followed_at IS NULL",
+     ON p.name = e.value->>0 AND p.version = e.value->>1 AND p.state = 'active' AND p.followed_at IS NULL AND p.kinds = e.value->>2",
     "SELECT e.key, s.position FROM json_each(?) AS e CROSS JOIN subscriptions AS s \
      ON s.name = e.value->>0 AND s.version = e.value->>1 ORDER BY e.key, s.partition",
     "SELECT e.key FROM json_each(?) AS e WHERE EXISTS \
@@ -81,7 +81,11 @@ impl Question {
             // Writing to a `String` cannot fail.
             let _ = write!(text, ",{}", asked.version);
         };
-        let versions = json_rows(&self.asked, version);
+        let versions = json_rows(&self.asked, |text, asked| {
+            version(text, asked);
+            text.push(',');
+            quote(text, &asked.kinds);
+        });
         let streams = json_rows(&self.places, |text, (place, at)| {
             let (asked, stream) = (&self.asked[*place], &self.asked[*place].streams[*at]);
             version(text, asked);

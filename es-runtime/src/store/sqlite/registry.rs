@@ -254,13 +254,16 @@ pub(super) async fn activate(connection: &mut SqliteConnection, name: &str, vers
     Ok(true)
 }
 
-/// Lets commits fold what they append to a version that serves and has caught up, if nothing of it is put aside. Gives whether they did not
-/// before, and do now.
+/// Lets commits fold what they append to a version that serves, if nothing of it is put aside and no event that they fold is in the log behind its
+/// partitions. Gives whether they did not before, and do now.
 pub(super) async fn fold_again(connection: &mut SqliteConnection, name: &str, version: u32) -> Result<bool, DbError> {
     let mut script = Script::default();
     script.add(
         "UPDATE projections SET followed_at = NULL WHERE name = ? AND version = ? AND state = 'active' AND followed_at <= ? \
-         AND NOT EXISTS (SELECT 1 FROM dead_letters AS d WHERE d.name = projections.name AND d.version = projections.version)",
+         AND NOT EXISTS (SELECT 1 FROM dead_letters AS d WHERE d.name = projections.name AND d.version = projections.version) \
+         AND NOT EXISTS (SELECT 1 FROM event_log AS l CROSS JOIN streams AS s ON s.stream_no = l.stream_no WHERE l.position > \
+         (SELECT min(c.position) FROM subscriptions AS c WHERE c.name = projections.name AND c.version = projections.version) \
+         AND instr(char(10) || projections.kinds || char(10), char(10) || s.category || ' ' || l.kind || char(10)) > 0)",
     );
     let since = Utc::now() - FOLLOWS_FOR;
     script.bind(name.to_owned()).bind(version).bind(since.timestamp_micros());

@@ -171,5 +171,5 @@ pub async fn a_row_whose_key_is_too_long_fails_its_event_alone<S: Store>(store: 
     let batch = worker.next().await;
     let failed = worker.project(batch).await;
     let Err(BatchError::Failed { index: 2, failure }) = &failed else { panic!("{failed:?}") };
-    assert!(failure.to_string().contains("more than 2000"), "{failure}");
+    assert!(failure.to_string().contains("more than 2100"), "{failure}");
 }
