@@ -88,8 +88,7 @@ macro_rules! ask_options {
             if receipt.position() == GlobalPosition::START {
                 self.options.decided_on.push((receipt.stream().clone(), receipt.version()));
             }
-            // Another program may have appended what it speaks of, and left it to the workers.
-            self.options.receipts_only &= receipt.position() != GlobalPosition::START && !receipt.replayed();
+            self.options.receipts_only &= receipt.is_of_an_append();
             self.options.after = self.options.after.max(receipt.position());
             self
         }

@@ -195,9 +195,7 @@ async fn watched<S: Store, O>(engine: &Engine<S>, mut receipt: Receipt<O>, limit
             position => position,
         };
         let streams = std::slice::from_ref(&receipt.stream);
-        // Another program may have appended what it was decided on, or what it repeats, and left it to the workers.
-        let receipts_only = receipt.position != GlobalPosition::START && !receipt.replayed;
-        let awaited = Awaited { position, streams, receipts_only, own_version: false };
+        let awaited = Awaited { position, streams, receipts_only: receipt.is_of_an_append(), own_version: false };
         engine.read_side.passed(&projections, awaited, deadline).await
     };
     receipt.visibility = match pending.await {

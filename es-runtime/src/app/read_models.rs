@@ -111,26 +111,42 @@ impl<S: Store> Serving<S> {
     }
 }
 
-/// Decides which stored table a program reads: its own version's; or, while that one is built, the one that serves, if its
-/// columns are the same.
+/// Which version of a projection a program reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    Version(u32),
+    /// Its own is being built, and the one that serves has other columns.
+    Building,
+    /// Its own was dropped, and a newer one serves.
+    Dropped,
+}
+
+/// Decides which version a program reads: its own; or, while that one is built, the one that serves, if its columns are the same.
+pub(crate) fn read_version(projection: &ProjectionDescriptor, stored: &[ProjectionVersion]) -> Read {
+    let stored = || stored.iter().filter(|known| known.name == projection.name);
+    let active = stored().find(|known| known.state == VersionState::Active);
+    match stored().find(|known| known.version == projection.version).map(|known| known.state) {
+        Some(VersionState::Active | VersionState::Retired) => Read::Version(projection.version),
+        Some(VersionState::Building) => {
+            let columns = projection.table.map(TableDescriptor::describe).unwrap_or_default();
+            active
+                .filter(|active| active.table == columns)
+                .map_or(Read::Building, |active| Read::Version(active.version))
+        }
+        None if active.is_some_and(|active| active.version > projection.version) => Read::Dropped,
+        None => Read::Building,
+    }
+}
+
 fn serving(
     projection: &ProjectionDescriptor,
     table: &'static TableDescriptor,
     stored: &[ProjectionVersion],
 ) -> Result<TableRef, ReadModelError> {
-    let (name, version) = (table.name, projection.version);
-    let stored = || stored.iter().filter(|known| known.name == projection.name);
-    let active = stored().find(|known| known.state == VersionState::Active);
-    match stored().find(|known| known.version == version).map(|known| known.state) {
-        Some(VersionState::Active | VersionState::Retired) => Ok(TableRef { table, version }),
-        Some(VersionState::Building) => match active {
-            Some(active) if active.table == table.describe() => Ok(TableRef { table, version: active.version }),
-            _ => Err(ReadModelError::Building { table: name, version }),
-        },
-        None if active.is_some_and(|active| active.version > version) => {
-            Err(ReadModelError::Dropped { table: name, version })
-        }
-        None => Err(ReadModelError::Building { table: name, version }),
+    match read_version(projection, stored) {
+        Read::Version(version) => Ok(TableRef { table, version }),
+        Read::Building => Err(ReadModelError::Building { table: table.name, version: projection.version }),
+        Read::Dropped => Err(ReadModelError::Dropped { table: table.name, version: projection.version }),
     }
 }
 

@@ -32,6 +32,12 @@ pub enum Visibility {
 }
 
 impl<O> Receipt<O> {
+    /// Tells whether the dispatch that gave the receipt has appended what it speaks of. What it was decided on, or what it repeats, another
+    /// program may have appended, and left to the workers.
+    pub(crate) fn is_of_an_append(&self) -> bool {
+        self.position != GlobalPosition::START && !self.replayed
+    }
+
     /// Gives what an orchestrating handler returned; `()` for the others.
     #[must_use]
     pub const fn output(&self) -> &O {

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::read_models::ReadModels;
+use super::read_models::{Read, ReadModels, read_version};
 use crate::error::Pending;
 use crate::event::{GlobalPosition, Recorded, StreamId, Version};
 use crate::projection::ProjectionDescriptor;
-use crate::read_model::TableDescriptor;
 use crate::store::{Checkpoint, ProjectionVersion, Store, StoreError, SubscriptionStatus, VersionState};
 
 /// How often the checkpoints are looked at where no wake-up of this process comes: at first, and at most.
@@ -67,22 +66,10 @@ impl<S: Store> ReadModels<S> {
     }
 
     async fn look(&self, projection: &'static ProjectionDescriptor, awaited: Awaited<'_>) -> Result<Look, StoreError> {
-        let version = if awaited.own_version {
-            match self.own_state(projection).await? {
-                Some(VersionState::Active | VersionState::Retired) => projection.version,
-                Some(VersionState::Building) => {
-                    let checkpoints = self.store().checkpoints(projection.name, projection.version).await?;
-                    let in_vain = checkpoints.iter().find_map(|checkpoint| in_vain(checkpoint, awaited.position));
-                    let building = || Look::Building(format!("version {} is being built", projection.version));
-                    return Ok(in_vain.map_or_else(building, Look::InVain));
-                }
-                None => return Ok(Look::InVain(format!("version {} was dropped", projection.version))),
-            }
-        } else {
-            match self.serving_version(projection).await? {
-                Some(version) => version,
-                None => return Ok(Look::Building(format!("version {} is being built", projection.version))),
-            }
+        let version = match self.read_version(projection).await? {
+            Read::Version(version) if version == projection.version || !awaited.own_version => version,
+            Read::Version(_) | Read::Building => return self.look_at_building(projection, awaited.position).await,
+            Read::Dropped => return Ok(Look::InVain(format!("version {} was dropped", projection.version))),
         };
         let checkpoints = self.store().checkpoints(projection.name, version).await?;
         if checkpoints.is_empty() {
@@ -116,11 +103,16 @@ impl<S: Store> ReadModels<S> {
         Ok(stored.iter().find(is_own).is_some_and(|own| own.state == VersionState::Active && !own.follows))
     }
 
-    /// Says where this program's version stands.
-    async fn own_state(&self, projection: &'static ProjectionDescriptor) -> Result<Option<VersionState>, StoreError> {
-        let is_own = |known: &&ProjectionVersion| known.name == projection.name && known.version == projection.version;
-        let stored = self.rows.versions(true).await?;
-        Ok(stored.iter().find(is_own).map(|own| own.state))
+    /// Looks at a version that is waited for until it serves.
+    async fn look_at_building(
+        &self,
+        projection: &'static ProjectionDescriptor,
+        position: GlobalPosition,
+    ) -> Result<Look, StoreError> {
+        let checkpoints = self.store().checkpoints(projection.name, projection.version).await?;
+        let in_vain = checkpoints.iter().find_map(|checkpoint| in_vain(checkpoint, position));
+        let building = || Look::Building(format!("version {} is being built", projection.version));
+        Ok(in_vain.map_or_else(building, Look::InVain))
     }
 
     /// Finds the position of a stream's event; [`GlobalPosition::START`] for none. For receipts of commands that had nothing to do: what they
@@ -131,22 +123,13 @@ impl<S: Store> ReadModels<S> {
         Ok(events.first().map_or(GlobalPosition::START, Recorded::position))
     }
 
-    /// Gives the version that queries read; `None` while this program's is built and the one that serves has other columns.
-    async fn serving_version(&self, projection: &'static ProjectionDescriptor) -> Result<Option<u32>, StoreError> {
-        let own = |known: &&ProjectionVersion| known.name == projection.name && known.version == projection.version;
-        let serves = |known: &&ProjectionVersion| own(known) && known.state == VersionState::Active;
-        let mut stored = self.rows.versions(false).await?;
-        if !stored.iter().any(|known| serves(&known)) {
+    /// Says which version queries read.
+    async fn read_version(&self, projection: &'static ProjectionDescriptor) -> Result<Read, StoreError> {
+        match read_version(projection, &self.rows.versions(false).await?) {
+            Read::Version(version) if version == projection.version => Ok(Read::Version(version)),
             // It may have been built meanwhile.
-            stored = self.rows.versions(true).await?;
+            _ => Ok(read_version(projection, &self.rows.versions(true).await?)),
         }
-        let own = stored.iter().find(own).filter(|known| known.state != VersionState::Building);
-        let columns = projection.table.map(TableDescriptor::describe).unwrap_or_default();
-        let active = |known: &&ProjectionVersion| {
-            known.name == projection.name && known.state == VersionState::Active && known.table == columns
-        };
-        let read = own.or_else(|| stored.iter().find(active));
-        Ok(read.map(|known| known.version))
     }
 }
 

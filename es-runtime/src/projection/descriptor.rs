@@ -163,8 +163,8 @@ impl ProjectionDescriptor {
         self.style == ProjectionStyle::Connected || self.handlers.iter().any(shares)
     }
 
-    /// Gives the kinds of events that have to be folded by the commits that append them, as `<category> <event>` and in their order: those of
-    /// a projection that is synchronous and whose rows are shared by streams. Empty for every other one.
+    /// Returns the kinds of events that the commits which append them have to fold, sorted, as `<category> <event>`. They are those of a synchronous
+    /// projection whose rows are shared by streams; for every other projection the list is empty.
     ///
     /// A commit that leaves such an event to the workers makes the version *follow*: from then on only workers write its rows, in the
     /// order of the log, until they have caught up.
@@ -193,4 +193,46 @@ impl ProjectionDescriptor {
 /// Names the kind of an event of a category. Neither name holds a line break.
 pub(crate) fn kind_of(category: &str, event: &str) -> String {
     format!("{category} {event}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn handler(category: &'static str, mode: HandlerMode, by_stream: bool) -> ProjectionHandler {
+        let options = HandlerOptions { monitor: false, retries: None, on_failure: None };
+        ProjectionHandler { name: "paid", category, event: "paid", mode, by_stream, options, dependencies: &[] }
+    }
+
+    const SYNC: HandlerMode = HandlerMode::Sync { priority: 5, timeout_ms: 1 };
+
+    fn kinds(style: ProjectionStyle, handlers: &'static [ProjectionHandler]) -> Vec<String> {
+        let projection = ProjectionDescriptor {
+            name: "totals",
+            renamed_from: None,
+            version: 1,
+            type_name: "Total",
+            style,
+            table: None,
+            partitions: 1,
+            resets: false,
+            handlers,
+        };
+        projection.kinds_of_commits()
+    }
+
+    #[test]
+    fn commits_have_to_fold_what_streams_share() {
+        const OF_ONE: [ProjectionHandler; 1] = [handler("order", SYNC, true)];
+        const BY_KEY: [ProjectionHandler; 1] = [handler("order", SYNC, false)];
+        const MIXED: [ProjectionHandler; 2] =
+            [handler("order", SYNC, false), handler("order", HandlerMode::Async, false)];
+        // Their ids may be equal, and then both write one row.
+        const OF_TWO: [ProjectionHandler; 2] = [handler("payment", SYNC, true), handler("order", SYNC, true)];
+        assert_eq!(kinds(ProjectionStyle::Folded, &OF_ONE), Vec::<String>::new());
+        assert_eq!(kinds(ProjectionStyle::Connected, &OF_ONE), ["order paid"]);
+        assert_eq!(kinds(ProjectionStyle::Folded, &BY_KEY), ["order paid"]);
+        assert_eq!(kinds(ProjectionStyle::Folded, &MIXED), Vec::<String>::new());
+        assert_eq!(kinds(ProjectionStyle::Folded, &OF_TWO), ["order paid", "payment paid"]);
+    }
 }

@@ -49,7 +49,7 @@ impl Cursor {
         Self { content: Content { t: table.name.to_owned(), o: names(table, &places), v: values, n: Some(version) } }
     }
 
-    /// Gives the version of the table that the page was read from.
+    /// Returns the version of the table that the page comes from.
     pub(super) const fn version(&self) -> Option<u32> {
         self.content.n
     }

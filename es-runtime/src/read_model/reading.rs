@@ -32,7 +32,7 @@ impl<R: ReadModel> Table<R> {
     ///
     /// [`ReadModelError`]
     pub async fn get_many(&self, keys: &[R::Key]) -> Result<Vec<Option<R>>, ReadModelError> {
-        // There is no row with a key that is too long: it is looked for, and not found.
+        // No row has a key that is too long, so reading one finds nothing; it is no error.
         let row_key = |key| Ok(RowKey::new(&self.tenant, &R::key_values(key)?));
         let keys: Result<Vec<RowKey>, _> = keys.iter().map(row_key).collect();
         let keys = keys.map_err(of_table::<R>)?;

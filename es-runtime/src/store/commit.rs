@@ -57,11 +57,6 @@ pub struct NewCommit {
 }
 
 impl NewCommit {
-    /// Names the kinds of the events: what their streams and they are called.
-    pub(super) fn kinds(&self) -> impl Iterator<Item = String> {
-        self.events.iter().map(|event| kind_of(self.stream.category(), &event.name))
-    }
-
     /// The number of bytes that a stream's tenant, category and key have together at most; a tenant and an idempotency key; a tenant, a claim's
     /// set and its key. NUL and U+0001 count twice.
     ///
@@ -251,7 +246,11 @@ impl Future for CommitTicket {
 
 /// Names the kinds of the events of some commits, each once.
 pub(in crate::store) fn kinds_of(commits: &[&NewCommit]) -> Vec<String> {
-    let mut kinds: Vec<_> = commits.iter().flat_map(|commit| commit.kinds()).collect();
+    let of_one = |commit: &&NewCommit| {
+        let category = commit.stream.category().to_owned();
+        commit.events.iter().map(move |event| kind_of(&category, &event.name)).collect::<Vec<_>>()
+    };
+    let mut kinds: Vec<_> = commits.iter().flat_map(of_one).collect();
     kinds.sort_unstable();
     kinds.dedup();
     kinds

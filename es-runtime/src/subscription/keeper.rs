@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -56,8 +56,14 @@ struct Crew {
 impl<S: Store> Keeper<S> {
     /// Runs until `stop` turns true or is gone; then the workers finish the batches at hand and the leases are given back.
     ///
-    /// `_alive` is dropped when all of that is done.
-    pub(crate) async fn run(self, mut stop: watch::Receiver<bool>, _alive: watch::Sender<()>) {
+    /// `_alive` is dropped when all of that is done, `looked` when the leases were asked for once, whatever came of it.
+    pub(crate) async fn run(
+        self,
+        mut stop: watch::Receiver<bool>,
+        _alive: watch::Sender<()>,
+        looked: oneshot::Sender<()>,
+    ) {
+        let mut first = Some(looked);
         let mut crew = Crew {
             workers: BTreeMap::new(),
             tasks: JoinSet::new(),
@@ -81,6 +87,7 @@ impl<S: Store> Keeper<S> {
                         looked = self.round(&mut crew) => looked,
                         _ = stop.changed() => continue,
                     };
+                    drop(first.take());
                     match looked {
                         Ok(()) => next = Instant::now() + self.options.lease_timeout / 3,
                         Err(StoreError::Closed) => break,

@@ -42,7 +42,7 @@ mod worker;
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 pub use control::{Control, ControlError, RewindError};
 pub use health::{Health, StopReason, SubscriptionHealth, SubscriptionState};
@@ -109,7 +109,11 @@ impl<S: Store> Subscriptions<S> {
         let (stop, stopped) = watch::channel(false);
         let (sender, alive) = watch::channel(());
         if workers && !control.subscribers.is_empty() {
-            tokio::spawn(control.keeper().run(stopped, sender));
+            let (looked, first_look) = oneshot::channel();
+            let patience = control.options.lease_timeout;
+            tokio::spawn(control.keeper().run(stopped, sender, looked));
+            // Until its process is known to run it, another program may drop an older version. A store that does not answer holds nobody up.
+            let _ = tokio::time::timeout(patience, first_look).await;
         }
         Ok(Self { control, stop, alive })
     }

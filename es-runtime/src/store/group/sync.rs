@@ -27,12 +27,18 @@ type Mark = (u64, u64);
 /// How many events of a stream are looked through at most for those that are pending.
 pub(in crate::store) const WALK: i64 = 10_000;
 
-/// A projection, by name and version, and the streams that are asked for.
-pub(in crate::store) struct Asked {
+/// A version of a projection, as the program that appends declares it.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct Declared {
     pub(in crate::store) name: &'static str,
     pub(in crate::store) version: u32,
-    /// The kinds of events that have to be folded by their commits, a line each, as this program knows them.
+    /// The kinds of events that have to be folded by their commits, a line each; empty if they need not.
     pub(in crate::store) kinds: String,
+}
+
+/// A version, and the streams that are asked for.
+pub(in crate::store) struct Asked {
+    pub(in crate::store) version: Declared,
     pub(in crate::store) streams: Vec<StreamId>,
 }
 
@@ -83,15 +89,6 @@ impl Positions {
     }
 }
 
-/// A version whose kinds of events every commit of a group folds.
-#[derive(Clone, Debug)]
-pub(in crate::store) struct Brought {
-    pub(in crate::store) name: &'static str,
-    pub(in crate::store) version: u32,
-    /// The kinds, a line each.
-    pub(in crate::store) kinds: String,
-}
-
 /// Rows that have to be loaded for one projection.
 pub(in crate::store) struct Wanted {
     pub(in crate::store) name: &'static str,
@@ -128,6 +125,7 @@ enum Writes {
 /// A projection in the making.
 struct Live {
     projection: &'static ProjectionDescriptor,
+    version: Declared,
     writes: Writes,
     backlog: usize,
     streams: FxHashMap<StreamId, OfStream>,
@@ -164,8 +162,8 @@ struct Proposed {
 }
 
 impl Syncs {
-    /// Gives the synchronous projections that some commits concern; `None` where there is none. One whose rows are shared by streams is left
-    /// out where another commit of the group leaves it to the workers: they get the events of all.
+    /// Returns the synchronous projections that some commits concern; `None` if there is none. One whose rows are shared by streams is left out if
+    /// another commit of the group leaves it to the workers: they get the events of all.
     pub(in crate::store) fn of(commits: &[&NewCommit]) -> Option<Self> {
         let mut live: Vec<Live> = Vec::new();
         for commit in commits {
@@ -188,12 +186,8 @@ impl Syncs {
 
     /// Asks where they stand.
     pub(in crate::store) fn asked(&self) -> Vec<Asked> {
-        let asked = |live: &Live| Asked {
-            name: live.projection.name,
-            version: live.projection.version,
-            kinds: kinds_text(live.projection),
-            streams: live.streams.keys().cloned().collect(),
-        };
+        let asked =
+            |live: &Live| Asked { version: live.version.clone(), streams: live.streams.keys().cloned().collect() };
         self.live.iter().map(asked).collect()
     }
 
@@ -237,14 +231,10 @@ impl Syncs {
         }
     }
 
-    /// Gives the versions that would follow, did the group not fold their events.
-    pub(in crate::store) fn brought(&self) -> Vec<Brought> {
-        let brought = |live: &Live| Brought {
-            name: live.projection.name,
-            version: live.projection.version,
-            kinds: kinds_text(live.projection),
-        };
-        self.live.iter().map(brought).filter(|brought| !brought.kinds.is_empty()).collect()
+    /// Returns the versions that the group folds, so that they do not follow.
+    #[cfg(feature = "sqlite")]
+    pub(in crate::store) fn brought(&self) -> Vec<&Declared> {
+        self.live.iter().map(|live| &live.version).filter(|version| !version.kinds.is_empty()).collect()
     }
 
     /// Says what the projections write.
@@ -288,8 +278,10 @@ fn concern(
         live.streams.entry(stream).or_default();
         return;
     }
+    let version = Declared { name: projection.name, version: projection.version, kinds: kinds_text(projection) };
     live.push(Live {
         projection,
+        version,
         writes: writes(),
         backlog,
         streams: std::iter::once((stream, OfStream::default())).collect(),
@@ -336,13 +328,12 @@ impl Live {
     /// Tells whether a commit of a program that does not bring the version has an event that has to be folded.
     fn is_left_by_one_of(&self, commits: &[&NewCommit]) -> bool {
         let projection = self.projection;
-        let leaves = |commit: &&&NewCommit| !commit.projections.as_ref().is_some_and(|all| all.bring(projection));
-        let mut leaving = commits.iter().filter(leaves).peekable();
-        if leaving.peek().is_none() {
-            return false;
-        }
-        let kinds = projection.kinds_of_commits();
-        leaving.any(|commit| commit.kinds().any(|kind| kinds.contains(&kind)))
+        let takes = |commit: &NewCommit| {
+            let category = commit.stream.category();
+            commit.events.iter().any(|event| projection.handlers_of(category, &event.name).next().is_some())
+        };
+        let leaves = |commit: &NewCommit| !commit.projections.as_ref().is_some_and(|all| all.bring(projection));
+        !self.version.kinds.is_empty() && commits.iter().any(|commit| leaves(commit) && takes(commit))
     }
 
     fn sequence_keys(&self, event: &Recorded<AnyEvent>) -> Vec<RowKey> {

@@ -10,8 +10,8 @@ use super::text::escaped;
 use crate::event::StreamId;
 use crate::store::group::sync::{Asked, OfStream, Standing, WALK};
 
-/// Arguments: names, versions, how many positions are taken, kinds. Gives for each its place, whether it serves and does not only follow, whether it has letters, and its
-/// checkpoints; with the first one the positions.
+/// Arguments: names, versions, how many positions are taken, kinds. Gives for each its place, whether it serves and does not only follow, whether
+/// it has letters, and its checkpoints; with the first one the positions.
 const VERSIONS: &str = "SELECT e.place, \
     EXISTS (SELECT 1 FROM projections AS p WHERE p.name = e.name AND p.version = e.version AND p.state = 'active' \
     AND p.followed_at IS NULL AND p.kinds = e.kinds), \
@@ -71,10 +71,10 @@ async fn versions(
 ) -> Result<Vec<i64>, DbError> {
     let mut positions = Vec::new();
     let rows = sqlx::query(VERSIONS)
-        .bind(asked.iter().map(|asked| asked.name).collect::<Vec<_>>())
-        .bind(asked.iter().map(|asked| i64::from(asked.version)).collect::<Vec<_>>())
+        .bind(asked.iter().map(|asked| asked.version.name).collect::<Vec<_>>())
+        .bind(asked.iter().map(|asked| i64::from(asked.version.version)).collect::<Vec<_>>())
         .bind(i32::try_from(events).unwrap_or(i32::MAX))
-        .bind(asked.iter().map(|asked| escaped(&asked.kinds)).collect::<Vec<_>>())
+        .bind(asked.iter().map(|asked| escaped(&asked.version.kinds)).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
     for row in rows {
@@ -139,8 +139,8 @@ fn bound<'q>(
 ) -> sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments> {
     let names = names(places.iter().map(|place| place.stream));
     sqlx::query(sql)
-        .bind(places.iter().map(|place| place.asked.name).collect::<Vec<_>>())
-        .bind(places.iter().map(|place| i64::from(place.asked.version)).collect::<Vec<_>>())
+        .bind(places.iter().map(|place| place.asked.version.name).collect::<Vec<_>>())
+        .bind(places.iter().map(|place| i64::from(place.asked.version.version)).collect::<Vec<_>>())
         .bind(names.tenants)
         .bind(names.categories)
         .bind(names.keys)

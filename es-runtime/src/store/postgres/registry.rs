@@ -329,14 +329,29 @@ pub(super) async fn activate(
     Ok(true)
 }
 
-/// Lets commits fold what they append to a version that serves and has caught up, if nothing of it is put aside. Gives whether they did not
-/// before, and do now. Behind the locks of appends and of the projection.
+/// What has to hold of a row `p` of `projections`, so that commits fold what they append to the version again. The last argument is
+/// [`FOLLOWS_FOR`] in seconds.
+macro_rules! folds_again {
+    ($seconds:literal) => {
+        concat!(
+            "p.state = 'active' AND p.followed_at <= clock_timestamp() - make_interval(secs => ",
+            $seconds,
+            ") AND NOT EXISTS (SELECT 1 FROM dead_letters AS d WHERE d.name = p.name AND d.version = p.version) \
+             AND NOT EXISTS (SELECT 1 FROM event_log AS l JOIN streams AS s ON s.stream_no = l.stream_no \
+             WHERE l.position > (SELECT min(c.position) FROM subscriptions AS c WHERE c.name = p.name AND c.version = p.version) \
+             AND s.category || ' ' || l.kind = ANY(string_to_array(p.kinds, E'\\n')))"
+        )
+    };
+}
+pub(super) use folds_again;
+
+/// Lets commits fold what they append to a version that serves, if nothing of it is put aside and no event that they fold is in the log behind its
+/// partitions. Returns whether they did not before, and do now. Behind the locks of appends and of the projection.
 pub(super) async fn fold_again(connection: &mut PgConnection, name: &str, version: u32) -> Result<bool, DbError> {
-    let changed = sqlx::query(
-        "UPDATE projections AS p SET followed_at = NULL WHERE p.name = $1 AND p.version = $2 AND p.state = 'active' \
-         AND p.followed_at <= clock_timestamp() - make_interval(secs => $3) \
-         AND NOT EXISTS (SELECT 1 FROM dead_letters AS d WHERE d.name = p.name AND d.version = p.version)",
-    )
+    let changed = sqlx::query(concat!(
+        "UPDATE projections AS p SET followed_at = NULL WHERE p.name = $1 AND p.version = $2 AND ",
+        folds_again!("$3")
+    ))
     .bind(escaped(name))
     .bind(i64::from(version))
     .bind(FOLLOWS_FOR.as_seconds_f64())

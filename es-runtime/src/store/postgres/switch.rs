@@ -13,7 +13,7 @@ use super::PostgresStore;
 use super::error::{DbError, Fault, fault};
 use super::open::{ReadModels, locks};
 use super::pool::{End, Outcome, reading};
-use super::registry::{activate, fold_again, projection_lock};
+use super::registry::{activate, fold_again, folds_again, projection_lock};
 use super::text::escaped;
 use crate::store::{Batch, BatchDone, BatchError, FOLLOWS_FOR, SafePosition, StoreError};
 
@@ -27,7 +27,7 @@ const PATIENCE: &str = "SET LOCAL lock_timeout = '100ms'";
 const DOING: &str = "making a version the active one";
 
 impl PostgresStore {
-    /// Makes the version of a batch that is stored the active one, where nothing is left to be done.
+    /// Makes the version of a batch that is stored the active one, or one that commits fold again, if nothing is left to be done.
     pub(super) async fn switch(&self, batch: Arc<Batch>) -> Result<BatchDone, BatchError> {
         let switched = self.try_switch(batch).await;
         switched.map_err(|error| BatchError::Uncertain { reason: format!("the batch is stored, then {error}") })
@@ -75,20 +75,17 @@ async fn run(
     Ok(End::Commit(BatchDone { switched, folds }))
 }
 
-/// Tells whether the version is being built, nothing is in the log behind the batch, and every partition is there; or whether it follows, nothing
-/// of it is put aside, and no event that its commits fold is in the log behind its partitions.
+/// Tells whether the version is being built, nothing is in the log behind the batch, and every partition is there; or whether commits may fold it
+/// again.
 async fn may_come(connection: &mut PgConnection, batch: &Batch) -> Result<bool, DbError> {
     let to = batch.to.map_or(batch.from, SafePosition::get).get();
-    let may = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM projections AS p WHERE p.name = $1 AND p.version = $2 AND (\
-         p.state = 'building' AND (SELECT coalesce(max(position), 0) FROM event_log) = $3 AND NOT EXISTS (SELECT 1 FROM subscriptions \
-         WHERE name = $1 AND version = $2 AND position < $3) \
-         OR p.state = 'active' AND p.followed_at <= clock_timestamp() - make_interval(secs => $4) \
-         AND NOT EXISTS (SELECT 1 FROM dead_letters AS d WHERE d.name = p.name AND d.version = p.version) \
-         AND NOT EXISTS (SELECT 1 FROM event_log AS l JOIN streams AS s ON s.stream_no = l.stream_no \
-         WHERE l.position > (SELECT min(c.position) FROM subscriptions AS c WHERE c.name = p.name AND c.version = p.version) \
-         AND s.category || ' ' || l.kind = ANY(string_to_array(p.kinds, E'\\n')))))",
-    )
+    let may = sqlx::query_scalar(concat!(
+        "SELECT EXISTS (SELECT 1 FROM projections AS p WHERE p.name = $1 AND p.version = $2 AND (p.state = 'building' \
+         AND (SELECT coalesce(max(position), 0) FROM event_log) = $3 AND NOT EXISTS (SELECT 1 FROM subscriptions AS c \
+         WHERE c.name = p.name AND c.version = p.version AND c.position < $3) OR ",
+        folds_again!("$4"),
+        "))"
+    ))
     .bind(escaped(&batch.id.name))
     .bind(i64::from(batch.id.version))
     .bind(i64::try_from(to).unwrap_or(i64::MAX))

@@ -26,7 +26,7 @@ use crate::store::NewCommit;
 use crate::store::commit::kinds_of;
 use crate::store::group::answer::Failed;
 use crate::store::group::plan::{Open, Plan, State};
-use crate::store::group::sync::{Asked, Brought, Positions, SyncWrites, Syncs};
+use crate::store::group::sync::{Asked, Positions, SyncWrites, Syncs};
 
 /// A connected projection, and the events that its functions are to be run on.
 type Connected = (Arc<dyn ConnectedProjector>, Vec<Recorded<AnyEvent>>);
@@ -139,14 +139,14 @@ pub(super) async fn decide(
 ) -> Result<Decided, DbError> {
     let events: usize = commits.iter().map(|commit| commit.events.len()).sum();
     let Some(mut syncs) = Syncs::of(commits) else {
-        begin(connection, commits, &[], &[]).await?;
+        begin(connection, commits, &[]).await?;
         let mut state = State { last_stream, ..look_up(connection, commits).await? };
         let positions = reserve(connection, events).await?;
         let plan = Plan::draft(&mut Open, &mut state, commits.iter().copied());
         return Ok(Decided { plan, state, writes: Vec::new(), connected: Vec::new(), positions });
     };
     let asked = syncs.asked();
-    begin(connection, commits, &asked, &syncs.brought()).await?;
+    begin(connection, commits, &asked).await?;
     // Each statement from here on sees what those have committed who held the locks before.
     let mut state = State { last_stream, ..look_up(connection, commits).await? };
     let (answers, positions) = pending::answer(connection, asked, events).await?;
@@ -160,19 +160,15 @@ pub(super) async fn decide(
 
 /// Takes the locks: that of appends, those of the projections that are asked for, and those of others that the commits leave to their workers,
 /// which only follow from here on.
-async fn begin(
-    connection: &mut PgConnection,
-    commits: &[&NewCommit],
-    asked: &[Asked],
-    brought: &[Brought],
-) -> Result<(), sqlx::Error> {
+async fn begin(connection: &mut PgConnection, commits: &[&NewCommit], asked: &[Asked]) -> Result<(), sqlx::Error> {
     debug_assert_eq!(locks::APPEND, 0, "as in the function");
+    let brought = || asked.iter().map(|asked| &asked.version);
     sqlx::query("SELECT es_begin_append($1, $2, $3, $4, $5)")
         .bind(kinds_of(commits).iter().map(|kind| escaped(kind)).collect::<Vec<_>>())
-        .bind(brought.iter().map(|brought| escaped(brought.name)).collect::<Vec<_>>())
-        .bind(brought.iter().map(|brought| i64::from(brought.version)).collect::<Vec<_>>())
-        .bind(brought.iter().map(|brought| escaped(&brought.kinds)).collect::<Vec<_>>())
-        .bind(asked.iter().map(|asked| projection_lock(asked.name)).collect::<Vec<_>>())
+        .bind(brought().map(|version| escaped(version.name)).collect::<Vec<_>>())
+        .bind(brought().map(|version| i64::from(version.version)).collect::<Vec<_>>())
+        .bind(brought().map(|version| escaped(&version.kinds)).collect::<Vec<_>>())
+        .bind(brought().map(|version| projection_lock(version.name)).collect::<Vec<_>>())
         .execute(connection)
         .await
         .map(drop)

@@ -29,9 +29,10 @@ pub struct Batch {
     pub parked: Vec<String>,
     /// The position of a letter that this batch deals with: it goes. Refused with [`BatchError::LettersChanged`] where it is gone.
     pub settles: Option<GlobalPosition>,
-    /// Whether the version becomes the active one in this transaction, or one that commits fold again where it only
-    /// [follows](super::ProjectionVersion::follows): only if nothing is left in the log behind `to` and every other partition is at the head
-    /// too; the transaction holds every append off while it looks. Else the batch is stored without the switch.
+    /// Whether the version becomes the active one in this transaction: only if nothing is left in the log behind `to` and every other
+    /// partition is at the head too. One that serves and only [follows](super::ProjectionVersion::follows) becomes one that commits fold again: only
+    /// if no event that they fold is left, and nothing is put aside. The transaction holds every append off while it looks; otherwise the batch is
+    /// stored without the switch.
     pub switch: bool,
 }
 

@@ -128,7 +128,7 @@ pub trait CheckpointStore: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Letter>, StoreError>> + Send;
 
-    /// Gives the position of a version's first letter of one of these streams, up to a position; `None` if there is none.
+    /// Returns the position of the first dead letter of these streams up to a position; `None` if there is none.
     fn first_letter(
         &self,
         name: &str,

@@ -6,21 +6,22 @@
 //!
 //! sqlx gives the arguments to the statements in the order of their `?`, so every text uses each argument exactly once.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use chrono::Utc;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments as _, AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
 use super::script::Script;
 use crate::event::Metadata;
+use crate::projection::kind_of;
 use crate::store::NewCommit;
 use crate::store::claims::rules_text;
-use crate::store::commit::kinds_of;
-use crate::store::group::plan::{ClaimKey, Plan, State};
-use crate::store::group::sync::Brought;
+use crate::store::group::plan::{ClaimKey, EventRow, Plan, State};
+use crate::store::group::sync::Declared;
 
 /// Arguments: index `[number, tenant, category, key]`.
 const STREAMS: &str = "INSERT INTO streams (stream_no, tenant, category, key) \
@@ -117,7 +118,7 @@ impl Texts {
         plan: &Plan,
         state: &State,
         commits: &[&NewCommit],
-        brought: &[Brought],
+        brought: &[&Declared],
     ) -> Request {
         let mut arguments = SqliteArguments::default();
         let mut parts = Vec::with_capacity(4);
@@ -162,7 +163,7 @@ impl Texts {
         plan: &Plan,
         state: &State,
         commits: &[&NewCommit],
-        brought: &[Brought],
+        brought: &[&Declared],
         more: impl FnOnce(&mut Script),
     ) -> Request {
         let Request { sql, arguments, events_at, statements } = self.request(Wrap::Open, plan, state, commits, brought);
@@ -220,19 +221,22 @@ pub(super) fn json_rows<T>(rows: impl IntoIterator<Item = T>, mut row: impl FnMu
     text
 }
 
-fn following(arguments: &mut SqliteArguments, plan: &Plan, commits: &[&NewCommit], brought: &[Brought]) {
+fn following(arguments: &mut SqliteArguments, plan: &Plan, commits: &[&NewCommit], brought: &[&Declared]) {
     // Of commits that are refused nothing is missed.
-    let stored: FxHashSet<usize> = plan.writes.events.iter().map(|row| row.commit).collect();
-    let stored: Vec<&NewCommit> = stored.into_iter().filter_map(|place| commits.get(place).copied()).collect();
+    let kind = |row: &EventRow| {
+        let commit = commits[row.commit];
+        kind_of(commit.stream.category(), &commit.events[row.event].name)
+    };
+    let kinds: BTreeSet<String> = plan.writes.events.iter().map(kind).collect();
     add(arguments, Utc::now().timestamp_micros());
-    add(arguments, serde_json::to_string(&kinds_of(&stored)).unwrap_or_default());
+    add(arguments, serde_json::to_string(&kinds).unwrap_or_default());
     add(
         arguments,
-        json_rows(brought, |text, brought| {
-            quote(text, brought.name);
+        json_rows(brought, |text, version| {
+            quote(text, version.name);
             // Writing to a `String` cannot fail.
-            let _ = write!(text, ",{},", brought.version);
-            quote(text, &brought.kinds);
+            let _ = write!(text, ",{},", version.version);
+            quote(text, &version.kinds);
         }),
     );
 }

@@ -77,14 +77,14 @@ impl Question {
     /// Adds the statements.
     pub(super) fn add(&self, script: &mut Script) {
         let version = |text: &mut String, asked: &Asked| {
-            quote(text, asked.name);
+            quote(text, asked.version.name);
             // Writing to a `String` cannot fail.
-            let _ = write!(text, ",{}", asked.version);
+            let _ = write!(text, ",{}", asked.version.version);
         };
         let versions = json_rows(&self.asked, |text, asked| {
             version(text, asked);
             text.push(',');
-            quote(text, &asked.kinds);
+            quote(text, &asked.version.kinds);
         });
         let streams = json_rows(&self.places, |text, (place, at)| {
             let (asked, stream) = (&self.asked[*place], &self.asked[*place].streams[*at]);

@@ -64,6 +64,14 @@ async fn a_new_version_takes_over_under_load_and_the_old_one_is_dropped_when_nob
     }
 }
 
+/// Else another program could drop the version in between. The runtime of this test runs nothing that the test does not wait for.
+#[tokio::test]
+async fn a_program_that_has_started_is_known_to_run_its_version() {
+    let store = MemoryStore::new();
+    let _old = start(&store, balances(&BALANCES, HANDLERS), options()).await;
+    assert!(store.checkpoints("balances", 1).await.unwrap()[0].owner.is_some());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_that_was_dropped_stops_and_the_other_subscriptions_of_its_program_go_on() {
     const OTHER_TABLE: TableDescriptor = TableDescriptor { name: "others", ..TABLE };

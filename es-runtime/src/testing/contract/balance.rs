@@ -254,17 +254,20 @@ static SHARING: [ProjectionHandler; 2] = [
 /// Gives the functions of a projection's descriptor.
 pub(super) fn folds(projection: &ProjectionDescriptor) -> &'static [FoldHandler<Balance>] {
     static SHARED_FOLDS: [FoldHandler<Balance>; 2] = [put, spoiled];
-    if std::ptr::eq(projection.handlers, &raw const SHARING) { &SHARED_FOLDS } else { &FOLDS }
+    if projection.name == "shared" { &SHARED_FOLDS[..projection.handlers.len()] } else { &FOLDS }
 }
 
-const fn sharing(version: u32) -> ProjectionDescriptor {
-    ProjectionDescriptor { handlers: &SHARING, ..projection("shared", version, &SHARED_BALANCES, 1) }
+const fn sharing(version: u32, handlers: &'static [ProjectionHandler]) -> ProjectionDescriptor {
+    ProjectionDescriptor { handlers, ..projection("shared", version, &SHARED_BALANCES, 1) }
 }
+
+/// [`SHARED`] without its second function, by a program that did not raise the version.
+pub static SHARED_LESS: ProjectionDescriptor = sharing(1, SHARING.split_at(1).0);
 
 /// A synchronous projection whose rows are shared by streams: `put:5:row`.
-pub static SHARED: ProjectionDescriptor = sharing(1);
+pub static SHARED: ProjectionDescriptor = sharing(1, &SHARING);
 /// Its second version.
-pub static SHARED_SECOND: ProjectionDescriptor = sharing(2);
+pub static SHARED_SECOND: ProjectionDescriptor = sharing(2, &SHARING);
 
 /// A projection with synchronous and asynchronous functions.
 pub static FIRST: ProjectionDescriptor = projection("balances", 1, &BALANCES, 1);

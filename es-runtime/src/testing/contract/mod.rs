@@ -243,6 +243,8 @@ macro_rules! store_contract {
             shared_rows::a_version_with_a_letter_goes_on_following,
             shared_rows::a_version_that_is_rewound_follows,
             shared_rows::a_row_whose_key_is_too_long_fails_its_event_alone,
+            shared_rows::commits_with_other_functions_than_are_stored_fold_nothing,
+            shared_rows::a_version_is_folded_again_whatever_else_is_appended,
         }
     };
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::balance::folds;
-pub use super::balance::{BALANCES, Balance, FIRST, OTHER, PARTED, PARTED_SECOND, SECOND, SHARED, SHARED_SECOND};
+pub use super::balance::{
+    BALANCES, Balance, FIRST, OTHER, PARTED, PARTED_SECOND, SECOND, SHARED, SHARED_LESS, SHARED_SECOND,
+};
 use super::fixture::*;
 use crate::event::{AnyEvent, GlobalPosition, Recorded, StreamId};
 use crate::projection::{Fold, ProjectionDescriptor, Projector};

@@ -173,3 +173,39 @@ pub async fn a_row_whose_key_is_too_long_fails_its_event_alone<S: Store>(store: 
     let Err(BatchError::Failed { index: 2, failure }) = &failed else { panic!("{failed:?}") };
     assert!(failure.to_string().contains("more than 2100"), "{failure}");
 }
+
+/// Checks what its name says: which events they leave out, nobody knows.
+pub async fn commits_with_other_functions_than_are_stored_fold_nothing<S: Store>(store: S) {
+    let mut worker = Worker::start(&store, &SHARED).await;
+    store_one(&store, put("a", 0, "put:1:r").projected(&[&SHARED])).await.expect("stored");
+    register(&store, &SHARED_LESS).await;
+    assert!(follows(&store, &SHARED).await);
+    assert!(fold_again(&mut worker).await.folds);
+    // The other program of the same version is still there.
+    store_one(&store, put("b", 0, "put:2:r").projected(&[&SHARED])).await.expect("stored");
+    assert_eq!(state(&store, &SHARED, "r").await, seen(1, "1"));
+    assert!(follows(&store, &SHARED).await);
+    worker.catch_up().await;
+    assert_eq!(state(&store, &SHARED, "r").await, seen(2, "1 2"));
+}
+
+/// Checks what its name says: a log that never stands still does not keep it from that.
+pub async fn a_version_is_folded_again_whatever_else_is_appended<S: Store>(store: S) {
+    let mut worker = Worker::start(&store, &SHARED).await;
+    record(&store, &stream("a"), 0, &["put:1:r"]).await;
+    worker.catch_up().await;
+    let head = store.head().await.expect("readable");
+    // From here on it may fold at once.
+    store.rewind("shared", 1, head).await.expect("rewound");
+    worker = again(&store, worker).await;
+    let switch = |worker: &Worker<S>| crate::store::Batch { switch: true, ..worker.batch(BatchWork::Nothing, None) };
+    record(&store, &stream("z"), 0, &["put:2:r"]).await;
+    let batch = switch(&worker);
+    assert_eq!(worker.project(batch).await.expect("stored"), BatchDone::default(), "an event of it is left");
+    worker.catch_up().await;
+    store.rewind("shared", 1, store.head().await.expect("readable")).await.expect("rewound");
+    worker = again(&store, worker).await;
+    record(&store, &stream("z"), 1, &["opened"]).await;
+    let batch = switch(&worker);
+    assert!(worker.project(batch).await.expect("stored").folds, "it takes no such event");
+}
