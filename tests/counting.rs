@@ -62,7 +62,7 @@ impl<S: Store> EventStore for CountingStore<S> {
         Ok(events)
     }
 
-    es_runtime::forward_to_store!(inner: submit read_history read_all head event_count watch close);
+    es_runtime::forward_to_store!(inner: submit read_history read_all head event_count watch close history);
 }
 
 impl<S: Store> Ledger for CountingStore<S> {

@@ -107,7 +107,7 @@ impl EventStore for FaultyStore {
         }
     }
 
-    es_runtime::forward_to_store!(inner: read_stream read_history read_all head event_count watch close);
+    es_runtime::forward_to_store!(inner: read_stream read_history read_all head event_count watch close history);
 }
 
 impl Ledger for FaultyStore {

@@ -1,10 +1,12 @@
 //! The server that the tests on PostgreSQL use, and a schema of it for each of them; beside it what is particular to that store.
 
+pub mod backup;
 mod callers;
 mod cut;
 mod disk;
 mod following;
 mod foreign;
+mod history;
 mod horizon;
 pub mod idle;
 mod load;

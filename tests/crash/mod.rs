@@ -8,3 +8,4 @@ mod kill;
 mod opening;
 mod postgres;
 mod processes;
+mod replaced;

@@ -149,6 +149,35 @@ impl Cluster {
         self.wait_until("ready")
     }
 
+    /// Copies the files of the server, which has to be ended, in place of an earlier copy.
+    ///
+    /// # Errors
+    ///
+    /// Why they cannot be copied.
+    pub fn copy_files(&self) -> Result<(), String> {
+        self.move_files("data", "copy", false)
+    }
+
+    /// Puts the copy in the place of the server's files, as a backup that is restored. The server has to be ended.
+    ///
+    /// # Errors
+    ///
+    /// Why they cannot be put there.
+    pub fn put_copy_back(&self) -> Result<(), String> {
+        self.move_files("copy", "data", true)
+    }
+
+    fn move_files(&self, from: &str, to: &str, moves: bool) -> Result<(), String> {
+        let [from, to] = [from, to].map(|name| self.folder().join(name));
+        let gone = Command::new("rm").arg("-rf").arg(&to).status();
+        let mut command = if moves { Command::new("mv") } else { Command::new("cp") };
+        let done = command.args((!moves).then_some("-a")).arg(&from).arg(&to).status();
+        match (gone, done) {
+            (Ok(gone), Ok(done)) if gone.success() && done.success() => Ok(()),
+            _ => Err(format!("cannot put `{}` in the place of `{}`", from.display(), to.display())),
+        }
+    }
+
     /// Where to connect as the superuser.
     #[must_use]
     pub fn url(&self) -> &str {

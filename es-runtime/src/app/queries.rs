@@ -11,7 +11,7 @@ use super::load::Loaded;
 use super::replay;
 use crate::aggregate::Aggregate;
 use crate::event::{StreamId, Version};
-use crate::store::{EventStore, SnapshotStore, StoreError, StoredEvent};
+use crate::store::{EventStore, History, SnapshotStore, StoreError, StoredEvent};
 
 /// Looks at other aggregates. Only a handler with `#[command_handler(queries = "why this one must look first")]` gets
 /// one.
@@ -90,5 +90,10 @@ impl replay::Source for Erased<'_> {
 
     async fn snapshot(&self, stream: &StreamId, fingerprint: u64) -> Result<Option<(Version, Bytes)>, StoreError> {
         self.0.snapshot(stream, fingerprint).await
+    }
+
+    fn history(&self) -> History {
+        // Nothing is stored on what a query loads.
+        History::new()
     }
 }

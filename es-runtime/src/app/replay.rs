@@ -9,7 +9,7 @@ use super::turn::Held;
 use crate::aggregate::{Aggregate, AggregateEvent as _, CannotApply};
 use crate::event::{StreamId, Version};
 use crate::private::panic_message;
-use crate::store::{DecisionChain, EventStore, SnapshotStore, StoreError, StoredEvent};
+use crate::store::{DecisionChain, EventStore, History, SnapshotStore, StoreError, StoredEvent};
 
 /// What replay reads from: a store, or a store without its type.
 pub(crate) trait Source: Sync {
@@ -25,6 +25,8 @@ pub(crate) trait Source: Sync {
         stream: &StreamId,
         fingerprint: u64,
     ) -> impl Future<Output = Result<Option<(Version, Bytes)>, StoreError>> + Send;
+
+    fn history(&self) -> History;
 }
 
 /// Replay from a store.
@@ -38,6 +40,10 @@ impl<S: EventStore + SnapshotStore> Source for From<'_, S> {
     async fn snapshot(&self, stream: &StreamId, fingerprint: u64) -> Result<Option<(Version, Bytes)>, StoreError> {
         self.0.snapshot(stream, fingerprint).await
     }
+
+    fn history(&self) -> History {
+        self.0.history()
+    }
 }
 
 /// Loads an aggregate: its snapshot where one fits, and the events after it.
@@ -46,9 +52,11 @@ where
     A: Aggregate,
     S: Source,
 {
-    let mut held = match from_snapshot::<A, S>(store, stream).await? {
+    // Before anything is read.
+    let chain = DecisionChain::on(store.history());
+    let mut held = match from_snapshot::<A, S>(store, stream, &chain).await? {
         Some(held) => held,
-        None => Held { state: None, version: Version::NONE, chain: DecisionChain::new(), bytes: size_of::<A>() },
+        None => Held { state: None, version: Version::NONE, chain, bytes: size_of::<A>() },
     };
     loop {
         let events = store.read(stream, held.version, page).await?;
@@ -61,7 +69,7 @@ where
 }
 
 /// A snapshot that does not fit the program is ignored: the events tell the whole story.
-async fn from_snapshot<A, S>(store: &S, stream: &StreamId) -> Result<Option<Held<A>>, StoreError>
+async fn from_snapshot<A, S>(store: &S, stream: &StreamId, chain: &DecisionChain) -> Result<Option<Held<A>>, StoreError>
 where
     A: Aggregate,
     S: Source,
@@ -76,7 +84,7 @@ where
     match decoded.unwrap_or_else(|panic| Err(format!("it panicked: {}", panic_message(&*panic)))) {
         Ok(state) => {
             let bytes = size_of::<A>() + bytes.len();
-            Ok(Some(Held { state: Some(state), version, chain: DecisionChain::new(), bytes }))
+            Ok(Some(Held { state: Some(state), version, chain: chain.clone(), bytes }))
         }
         Err(error) => {
             tracing::warn!(stream = %stream, version = version.get(), %error, "a snapshot does not decode and is ignored");

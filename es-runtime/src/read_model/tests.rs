@@ -15,8 +15,8 @@ use super::{
 use crate::event::GlobalPosition;
 use crate::projection::{BoxFuture, ProjectionDescriptor, ProjectionStyle};
 use crate::store::{
-    Batch, BatchWork, CheckpointStore as _, LeaseRequest, LeaseStore as _, MemoryStore, PartitionId, ProcessId,
-    ProjectionRegistry as _, RowStore as _, StoreError,
+    Batch, BatchWork, CheckpointStore as _, EventStore as _, LeaseRequest, LeaseStore as _, MemoryStore, PartitionId,
+    ProcessId, ProjectionRegistry as _, RowStore as _, StoreError,
 };
 
 const fn projection(version: u32) -> ProjectionDescriptor {
@@ -50,6 +50,7 @@ async fn write(store: &MemoryStore, version: u32, tenant: &str, rows: &[AccountB
     let batch = Batch {
         id,
         epoch,
+        history: store.history(),
         from: GlobalPosition::START,
         to: None,
         work: BatchWork::Rows(WriteSet { table, changes: changes.collect() }),

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Datelike as _, Utc};
 use tokio::sync::oneshot;
 
-use super::{AppendError, InvalidCommit};
+use super::{AppendError, History, InvalidCommit};
 use crate::event::{Claim, ClaimRule, EventId, EventName, GlobalPosition, Metadata, StreamId, Version};
 use crate::projection::kind_of;
 
@@ -165,32 +165,44 @@ pub struct Committed {
 /// share a chain. When one fails, those behind it must not be stored, even where their expected version happens to fit by
 /// then, because they were decided on something that never happened.
 ///
+/// A chain also carries the [`History`] of the store that its state was read in. If that is over, the chain is broken: what it stands on may be
+/// missing where it would be stored.
+///
 /// Cloning gives the same chain.
 #[derive(Clone, Debug, Default)]
-pub struct DecisionChain(Arc<AtomicBool>);
+pub struct DecisionChain {
+    broken: Arc<AtomicBool>,
+    history: Option<History>,
+}
 
 impl DecisionChain {
-    /// Begins a chain.
+    /// Begins a chain that stands on nothing that was read.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
+    /// Begins a chain on what is read from now on. `history` is what the store returned *before* it was read.
+    #[must_use]
+    pub fn on(history: History) -> Self {
+        Self { history: Some(history), ..Self::default() }
+    }
+
     /// Marks the chain: nothing of it may be stored any more.
     pub fn break_off(&self) {
-        self.0.store(true, Ordering::Release);
+        self.broken.store(true, Ordering::Release);
     }
 
     /// Tells whether two are the same chain.
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(in crate::store) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.broken, &other.broken)
     }
 
-    /// Tells whether a decision of the chain failed.
+    /// Returns `true` if a decision of the chain failed, or if the history that it stands on is over.
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.broken.load(Ordering::Acquire) || self.history.as_ref().is_some_and(History::is_over)
     }
 }
 

@@ -70,6 +70,13 @@ pub enum StoreError {
         /// Why the event cannot be applied.
         cause: CannotApply,
     },
+    /// The database file was replaced or removed while it was open: what would be stored in it, nobody would find. The store is of no use any more;
+    /// open it again.
+    #[error("the database file `{}` was replaced or removed while it was open; restart the program", .path.display())]
+    Replaced {
+        /// The path of the file.
+        path: std::path::PathBuf,
+    },
     /// What is asked for is not there: a table or a projection's version that was dropped, or never registered.
     #[error("{what} is not there: it was dropped, or never registered")]
     Gone {

@@ -59,6 +59,11 @@ macro_rules! forward_to_store {
             self.$inner.watch()
         }
     };
+    (@ $inner:ident history) => {
+        fn history(&self) -> $crate::store::History {
+            self.$inner.history()
+        }
+    };
     (@ $inner:ident close) => {
         async fn close(&self) {
             self.$inner.close().await;

@@ -10,6 +10,7 @@ mod error;
 mod forward;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod group;
+mod history;
 pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -35,6 +36,7 @@ pub use commit::{
     CommitTicket, Committed, DecisionChain, LedgerEntry, LedgerRecord, NewCommit, NewEvent, NewSnapshot, TicketSender,
 };
 pub use error::{AppendError, InvalidCommit, StoreError};
+pub use history::History;
 pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
@@ -141,6 +143,13 @@ pub trait EventStore: Send + Sync + 'static {
     /// Watches for new events. A change only says "look again": it may come without a new event, and events of other
     /// processes may come without a change, within [`poll_interval`](Self::poll_interval).
     fn watch(&self) -> watch::Receiver<GlobalPosition>;
+
+    /// Returns the history that the store speaks of now. Ask for it before you read what is decided on, or followed: then it is over whenever what
+    /// was read may be missing from the store.
+    ///
+    /// A store that can be put on other data while it is open ends the history then, and returns another one from then on. Any other store returns
+    /// one that never ends.
+    fn history(&self) -> History;
 
     /// Gives how long a follower may rely on [`watch`](Self::watch) alone; `None` where every event wakes it.
     fn poll_interval(&self) -> Option<std::time::Duration> {

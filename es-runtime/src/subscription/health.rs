@@ -155,6 +155,17 @@ pub enum StopReason {
     /// The log is not contiguous.
     #[error(transparent)]
     Gap(#[from] LogGap),
+    /// The checkpoint stands behind the end of the log: the log lacks events that were handled. Handling them again when others take their
+    /// positions would leave those out.
+    #[error(
+        "the checkpoint stands at position {position}, and the log ends at {head}: it lacks events that were handled; restore the log and the checkpoints from one backup, or rebuild the projection"
+    )]
+    AheadOfLog {
+        /// The position of the checkpoint.
+        position: GlobalPosition,
+        /// The position of the newest event.
+        head: GlobalPosition,
+    },
     /// An event changes rows of several partitions.
     #[error(
         "event {event} of stream `{stream}`, position {position}, changes rows of several partitions: {keys:?}; run the projection in one"

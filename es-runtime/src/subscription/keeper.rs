@@ -91,6 +91,10 @@ impl<S: Store> Keeper<S> {
                     match looked {
                         Ok(()) => next = Instant::now() + self.options.lease_timeout / 3,
                         Err(StoreError::Closed) => break,
+                        Err(error @ StoreError::Replaced { .. }) => {
+                            self.stopped(&error);
+                            break;
+                        }
                         Err(error) => {
                             tracing::warn!(%error, "the leases could not be renewed; trying again");
                             next = Instant::now() + self.options.pause.min(self.options.lease_timeout / 3);
@@ -122,6 +126,16 @@ impl<S: Store> Keeper<S> {
         self.show_missing(&leases);
         crew.refresh.send_replace(());
         Ok(())
+    }
+
+    /// Shows that nothing runs any more, for good.
+    fn stopped(&self, error: &StoreError) {
+        tracing::error!(%error, "no subscription runs any more");
+        let reason = StopReason::Recorded(error.to_string().into());
+        for id in self.subscribers.iter().flat_map(|subscriber| subscriber.ids()) {
+            let state = SubscriptionState::Stopped { reason: reason.clone(), at: time::now() };
+            self.shared.update(&id, |health| health.state = state);
+        }
     }
 
     /// Renews the leases of every version that is not known to be dropped.

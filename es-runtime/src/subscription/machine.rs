@@ -206,7 +206,8 @@ impl Machine {
 
     /// Somebody may have taken letters away.
     pub(crate) fn refresh(&mut self) {
-        if self.loaded && !self.parked.keys.is_empty() {
+        // The two are read one after the other: the last letter may have gone in between.
+        if self.loaded && (!self.parked.keys.is_empty() || self.parked.letters > 0) {
             self.reload();
         }
     }

@@ -403,3 +403,15 @@ fn a_version_that_is_built_asks_for_the_switch_only_at_the_head() {
     machine.read(0, false, false, Duration::from_millis(30));
     assert!(matches!(machine.next(Duration::from_millis(30), &items), Action::Wait { news: true, .. }));
 }
+
+/// The last letter may go while the keys are read behind the number of letters.
+#[test]
+fn letters_whose_keys_are_gone_are_read_again() {
+    let mut machine = Machine::new(limits(1), Switching::No);
+    machine.loaded(Parked { keys: Parked::default().keys, letters: 1 });
+    machine.refresh();
+    assert!(matches!(machine.next(Duration::ZERO, &Slice(&[])), Action::Load));
+    machine.loaded(Parked::default());
+    machine.refresh();
+    assert!(!matches!(machine.next(Duration::ZERO, &Slice(&[])), Action::Load));
+}

@@ -13,7 +13,7 @@ use super::subscriber::Subscriber;
 use super::work::run_external;
 use crate::event::{AnyEvent, EventId, GlobalPosition, Recorded};
 use crate::projection::Registered;
-use crate::store::{Batch, BatchError, BatchWork, Checkpoint, Letter, PartitionId, Store, StoreError};
+use crate::store::{Batch, BatchError, BatchWork, Checkpoint, History, Letter, PartitionId, Store, StoreError};
 
 /// What came of trying letters again. Events are counted, not the keys they stand under.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -168,6 +168,7 @@ async fn try_one<S: Store>(
     queue: &Queue,
     position: GlobalPosition,
 ) -> Result<Tried, ControlError> {
+    let history = control.store.history();
     let Some(event) = control.store.events_at(&[position]).await?.pop() else {
         return Ok(Tried::Failed(format!("the log has no event at position {position}")));
     };
@@ -192,7 +193,7 @@ async fn try_one<S: Store>(
             Err(cause) => return Ok(Tried::Failed(cause)),
         },
     };
-    settle(control, &queue.id, position, work).await
+    settle(control, &history, &queue.id, position, work).await
 }
 
 async fn call<S>(control: &Control<S>, subscriber: &Subscriber, event: &Recorded<AnyEvent>) -> Result<(), String> {
@@ -207,6 +208,7 @@ async fn call<S>(control: &Control<S>, subscriber: &Subscriber, event: &Recorded
 /// Does the work and takes the letter away, in one transaction under the partition's epoch.
 async fn settle<S: Store>(
     control: &Control<S>,
+    history: &History,
     id: &PartitionId,
     position: GlobalPosition,
     work: BatchWork,
@@ -216,7 +218,7 @@ async fn settle<S: Store>(
         let Some(checkpoint) = checkpoints.into_iter().find(|checkpoint| checkpoint.id == *id) else {
             return Err(StoreError::Gone { what: format!("partition {} of `{}`", id.partition, id.name) }.into());
         };
-        match control.store.project(settling(checkpoint, position, work.clone())).await {
+        match control.store.project(settling(history, checkpoint, position, work.clone())).await {
             Ok(_) => return Ok(Tried::Handled),
             Err(BatchError::LettersChanged) => return Ok(Tried::Gone),
             Err(BatchError::Failed { failure, .. }) => return Ok(Tried::Failed(failure.to_string())),
@@ -231,10 +233,11 @@ async fn settle<S: Store>(
     Err(ControlError::Busy { name: id.name.to_string() })
 }
 
-fn settling(checkpoint: Checkpoint, position: GlobalPosition, work: BatchWork) -> Batch {
+fn settling(history: &History, checkpoint: Checkpoint, position: GlobalPosition, work: BatchWork) -> Batch {
     Batch {
         id: checkpoint.id,
         epoch: checkpoint.epoch,
+        history: history.clone(),
         from: checkpoint.position,
         to: None,
         work,

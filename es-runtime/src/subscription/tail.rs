@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::event::GlobalPosition;
-use crate::store::EventStore;
+use crate::store::{EventStore, History};
 
 /// How often the head is asked for where the store's watch is gone.
 const WITHOUT_WATCH: Duration = Duration::from_millis(100);
@@ -20,7 +20,8 @@ pub(crate) fn follow(store: impl EventStore) -> watch::Receiver<GlobalPosition> 
 
 async fn run(store: impl EventStore, sender: watch::Sender<GlobalPosition>) {
     let mut changes = store.watch();
-    ask(&store, &sender).await;
+    let mut history = store.history();
+    ask(&store, &mut history, &sender).await;
     loop {
         // A watch that is gone is made up for by asking.
         let watches = changes.has_changed().is_ok();
@@ -31,21 +32,31 @@ async fn run(store: impl EventStore, sender: watch::Sender<GlobalPosition>) {
                 if seen.is_ok() {
                     // Without a question: what the store says may be ahead of what readers may see, but it wakes them.
                     let hint = *changes.borrow_and_update();
-                    sender.send_modify(|head| *head = hint.max(*head));
+                    let floor = floor(&store, &mut history, &sender);
+                    sender.send_modify(|head| *head = hint.max(floor));
                 }
             }
-            () = tokio::time::sleep(poll.unwrap_or(Duration::MAX)), if poll.is_some() => ask(&store, &sender).await,
+            () = tokio::time::sleep(poll.unwrap_or(Duration::MAX)), if poll.is_some() => ask(&store, &mut history, &sender).await,
         }
     }
 }
 
 /// A store that cannot answer is asked again at the next poll.
-async fn ask(store: &impl EventStore, sender: &watch::Sender<GlobalPosition>) {
+async fn ask(store: &impl EventStore, history: &mut History, sender: &watch::Sender<GlobalPosition>) {
     if let Ok(found) = store.head().await {
+        let floor = floor(store, history, sender);
         sender.send_if_modified(|head| {
-            let news = found > *head;
-            *head = found.max(*head);
-            news
+            let before = std::mem::replace(head, found.max(floor));
+            *head != before
         });
     }
+}
+
+/// Returns the position below which the head does not fall: the last one, as long as the history is the same.
+fn floor(store: &impl EventStore, history: &mut History, sender: &watch::Sender<GlobalPosition>) -> GlobalPosition {
+    if history.is_over() {
+        *history = store.history();
+        return GlobalPosition::START;
+    }
+    *sender.borrow()
 }

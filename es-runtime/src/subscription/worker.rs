@@ -21,7 +21,7 @@ use super::subscriber::{Mine, Subscriber};
 use super::work::{Folding, Meters};
 use crate::event::{AnyEvent, GlobalPosition, Recorded};
 use crate::handler::Dependencies;
-use crate::store::{PartitionId, SafePosition, Store, StoreError, SubscriptionStatus};
+use crate::store::{History, PartitionId, SafePosition, Store, StoreError, SubscriptionStatus};
 
 /// Why a worker ended.
 #[derive(Debug)]
@@ -64,6 +64,8 @@ pub(crate) struct Worker<S> {
     page_end: SafePosition,
     position: GlobalPosition,
     at_head: bool,
+    /// What everything here was read in.
+    history: History,
     folding: Folding,
     meters: Meters,
     started: Instant,
@@ -87,6 +89,7 @@ impl<S: Store> Worker<S> {
             page_end: SafePosition(start),
             position: start,
             at_head: false,
+            history: task.store.history(),
             folding: Folding::default(),
             meters: Meters::new(&task.id),
             started: Instant::now(),
@@ -103,6 +106,11 @@ impl<S: Store> Worker<S> {
             }
             if Instant::now() >= *self.task.lease.borrow() {
                 tracing::warn!(subscription = %self.task.id.name, partition = self.task.id.partition, "the lease was not renewed in time");
+                return Ended::Fenced;
+            }
+            if self.history.is_over() {
+                // What was read may be missing from the log, and the lease may be another's.
+                tracing::warn!(subscription = %self.task.id.name, partition = self.task.id.partition, "the store's history is another one; beginning again at the checkpoint");
                 return Ended::Fenced;
             }
             if self.task.refresh.has_changed().unwrap_or(false) {
@@ -186,6 +194,11 @@ impl<S: Store> Worker<S> {
         }
         if checkpoint.status != SubscriptionStatus::Running {
             return Ok(Flow::Break(Ended::Drained));
+        }
+        let head = store.head().await?;
+        if checkpoint.position > head {
+            let position = checkpoint.position;
+            return Ok(Flow::Break(Ended::Stopped(StopReason::AheadOfLog { position, head })));
         }
         let keys = store.parked_keys(id).await?;
         let letters = usize::try_from(checkpoint.letters).unwrap_or(usize::MAX);

@@ -205,6 +205,7 @@ impl<R: ReadModel + ProjectionOn<MemoryStore>> Projected<R> {
             let batch = Batch {
                 id: lease.id.clone(),
                 epoch: lease.epoch,
+                history: store.history(),
                 from,
                 to: Some(SafePosition(to)),
                 work,

@@ -73,6 +73,9 @@ impl Tables {
 
 impl CheckpointStore for MemoryStore {
     async fn project(&self, batch: Batch) -> Result<BatchDone, BatchError> {
+        if batch.history.is_over() {
+            return Err(BatchError::Fenced);
+        }
         self.0.tables.write().project(batch)
     }
 

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::{MemoryStore, Tables};
 use crate::event::{AnyEvent, EventId, GlobalPosition, Metadata, Recorded, StreamId, Version};
-use crate::store::{CommitTicket, EventStore, NewCommit, NewEvent, StoreError, StoredEvent};
+use crate::store::{CommitTicket, EventStore, History, NewCommit, NewEvent, StoreError, StoredEvent};
 use crate::time::whole_micros;
 
 #[derive(Debug)]
@@ -117,6 +117,10 @@ impl EventStore for MemoryStore {
 
     async fn event_count(&self) -> Result<u64, StoreError> {
         Ok(self.0.tables.read().open()?.log.len() as u64)
+    }
+
+    fn history(&self) -> History {
+        self.0.history.clone()
     }
 
     fn watch(&self) -> watch::Receiver<GlobalPosition> {

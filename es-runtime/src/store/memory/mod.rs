@@ -29,7 +29,7 @@ use self::log::LogRow;
 use self::registry::VersionRow;
 use self::rows::StoredTable;
 use self::snapshot::SnapshotRow;
-use super::{AppendError, Committed, ExternalId, NewCommit, ProcessId, StoreError};
+use super::{AppendError, Committed, ExternalId, History, NewCommit, ProcessId, StoreError};
 use crate::event::{GlobalPosition, StreamId};
 
 /// Keeps everything in memory. For tests, prototypes and domains that need no durability.
@@ -51,6 +51,7 @@ struct Shared {
     // One lock for everything: a commit touches log, claims and ledger together, and none of it awaits.
     tables: RwLock<Tables>,
     head: watch::Sender<GlobalPosition>,
+    history: History,
 }
 
 #[derive(Debug, Default)]
@@ -83,7 +84,7 @@ impl MemoryStore {
     #[must_use]
     pub fn new() -> Self {
         let (head, _) = watch::channel(GlobalPosition::START);
-        Self(Arc::new(Shared { tables: RwLock::new(Tables::default()), head }))
+        Self(Arc::new(Shared { tables: RwLock::new(Tables::default()), head, history: History::new() }))
     }
 
     fn commit(&self, commit: NewCommit) -> Result<Committed, AppendError> {

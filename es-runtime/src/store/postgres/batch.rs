@@ -102,6 +102,9 @@ impl PostgresStore {
                 (Err(error), None) => return Err(error.into()),
                 (Err(error), Some(lost)) => return uncertain(lost, &error),
             };
+            if batch.history.is_over() {
+                return Err(BatchError::Fenced);
+            }
             crate::fail_point::reached("batch.begun");
             let statement = at_once(self.shared.lock_class, batch).map_err(|error| error.explain(DOING))?;
             let sent = self.shared.place.patience.answered(statement.row(&mut connection)).await;
@@ -294,6 +297,9 @@ fn at_once(class: i32, batch: &Batch) -> Result<Statement, DbError> {
 
 /// What a batch does inside its transaction.
 async fn inside(connection: &mut PgConnection, batch: &Batch, care: bool) -> Result<(), Refused> {
+    if batch.history.is_over() {
+        return Err(BatchError::Fenced.into());
+    }
     crate::fail_point::reached("batch.begun");
     if let BatchWork::Connected { .. } = &batch.work {
         // The checkpoint moves after the functions: should one of them end the transaction, it has not moved.

@@ -51,13 +51,14 @@ impl CheckpointStore for PostgresStore {
     }
 
     async fn rewind(&self, name: &str, version: u32, to: GlobalPosition) -> Result<(), StoreError> {
+        let era = self.shared.place.histories.now().number;
         let head = self.head().await?;
         if to > head {
             return Err(StoreError::PastHead { to, head });
         }
         // What is below it and still on its way must not be passed over.
         let to = to.get();
-        let passed = tokio::time::timeout(PATIENCE, self.shared.horizon.pass(to)).await;
+        let passed = tokio::time::timeout(PATIENCE, self.shared.horizon.pass(era, to)).await;
         passed.map_err(|_| StoreError::Locked { waited: PATIENCE })??;
         let (owned, opening) = (name.to_owned(), self.opening(&[locks::REGISTRY, projection_lock(name)]));
         let changed = self.work("rewinding", opening, move |connection| {

@@ -81,9 +81,10 @@ impl PostgresStore {
         if changes.is_empty() {
             return Ok(None);
         }
+        let era = self.shared.place.histories.now().number;
         let head = reading!(self, DOING, connection => head(connection).await)?;
         // What is in progress may still come in front of the head.
-        let passed = tokio::time::timeout(PATIENCE, self.shared.horizon.pass(head)).await;
+        let passed = tokio::time::timeout(PATIENCE, self.shared.horizon.pass(era, head)).await;
         passed.map_err(|_| StoreError::Locked { waited: PATIENCE })??;
         let opening = format!("{}; {SETTINGS}", self.opening(&[]));
         let scanned = self.work(DOING, opening, move |connection| {

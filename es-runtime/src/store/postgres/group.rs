@@ -226,7 +226,7 @@ impl Writer {
         let positions = &done.positions;
         if let Some(last) = positions.iter().max() {
             let last = GlobalPosition::new(last.cast_unsigned());
-            raise(&self.head, last);
+            raise(&self.place.histories.head, last);
             raise(&self.stored, last);
         }
         answer(group, &done.fates, |event| {

@@ -7,7 +7,6 @@
 //!
 //! One task of the process asks for all readers.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustc_hash::FxHashSet;
@@ -15,9 +14,9 @@ use sqlx::postgres::{PgConnection, PgPool};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::history::Histories;
 use super::open::locks;
 use super::silence::Patience;
-use crate::event::GlobalPosition;
 use crate::store::StoreError;
 
 /// After how long it is worth a line in the log that somebody holds readers up.
@@ -26,50 +25,50 @@ const LONG: Duration = Duration::from_secs(5);
 /// The readers' end.
 #[derive(Debug)]
 pub(super) struct Horizon {
-    wanted: watch::Sender<u64>,
-    safe: watch::Receiver<u64>,
+    wanted: watch::Sender<Limit>,
+    safe: watch::Receiver<Limit>,
 }
+
+/// The number of a history, and a position in it.
+type Limit = (u64, u64);
 
 /// The task's end.
 pub(super) struct Agent {
     pool: PgPool,
     lock_class: i32,
-    wanted: watch::Receiver<u64>,
-    safe: watch::Sender<u64>,
+    wanted: watch::Receiver<Limit>,
+    safe: watch::Sender<Limit>,
     patience: Patience,
     /// Whoever found the log not final looks again when it is.
-    head: Arc<watch::Sender<GlobalPosition>>,
+    histories: Histories,
 }
 
 impl Horizon {
-    pub(super) fn new(
-        pool: PgPool,
-        lock_class: i32,
-        head: Arc<watch::Sender<GlobalPosition>>,
-        patience: Patience,
-    ) -> (Self, Agent) {
-        let ((wanted, asked), (safe, told)) = (watch::channel(0), watch::channel(0));
-        (Self { wanted, safe: told }, Agent { pool, lock_class, wanted: asked, safe, patience, head })
+    pub(super) fn new(pool: PgPool, lock_class: i32, histories: Histories, patience: Patience) -> (Self, Agent) {
+        let ((wanted, asked), (safe, told)) = (watch::channel((0, 0)), watch::channel((0, 0)));
+        (Self { wanted, safe: told }, Agent { pool, lock_class, wanted: asked, safe, patience, histories })
     }
 
-    /// Gives a position up to which every snapshot that is taken from now on is complete.
-    pub(super) fn safe(&self) -> u64 {
-        *self.safe.borrow()
+    /// Returns a position up to which every snapshot that is taken from now on is complete, in the history of this number.
+    pub(super) fn safe(&self, era: u64) -> u64 {
+        let (known, safe) = *self.safe.borrow();
+        if known == era { safe } else { 0 }
     }
 
-    /// Waits until everything up to a position, which must be visible, is final.
+    /// Waits until everything up to a position, which must be visible, is final; or until the history of this number is over.
     ///
     /// # Cancel safety
     ///
     /// It changes nothing; the task goes on.
-    pub(super) async fn pass(&self, to: u64) -> Result<(), StoreError> {
+    pub(super) async fn pass(&self, era: u64, to: u64) -> Result<(), StoreError> {
+        let limit = (era, to);
         self.wanted.send_if_modified(|wanted| {
-            let more = to > *wanted;
-            *wanted = to.max(*wanted);
+            let more = limit > *wanted;
+            *wanted = limit.max(*wanted);
             more
         });
         let mut safe = self.safe.clone();
-        safe.wait_for(|safe| *safe >= to).await.map(drop).map_err(|_| StoreError::Closed)
+        safe.wait_for(|safe| *safe >= limit).await.map(drop).map_err(|_| StoreError::Closed)
     }
 }
 
@@ -77,12 +76,13 @@ impl Agent {
     /// Works until the store is gone.
     pub(super) async fn run(mut self) {
         while self.wanted.changed().await.is_ok() {
-            let to = *self.wanted.borrow_and_update();
+            // Whoever holds the lock is asked for after this: on a server of this history, or of a later one.
+            let limit = *self.wanted.borrow_and_update();
             let began = Instant::now();
             self.wait_for_holders().await;
             metrics::histogram!("es_store_horizon_wait_seconds").record(began.elapsed().as_secs_f64());
-            self.safe.send_replace(to);
-            self.head.send_modify(|_| {});
+            self.safe.send_replace(limit);
+            self.histories.head.send_modify(|_| {});
         }
     }
 

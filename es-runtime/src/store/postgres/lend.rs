@@ -10,6 +10,7 @@ use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions, Postgres};
 use sqlx::{Executor as _, Row as _};
 
 use super::PostgresStore;
+use super::history::Histories;
 use crate::query::{EVERY_TABLE, QueryArg, QueryFault, QueryScope};
 use crate::store::StoreConnection;
 
@@ -38,7 +39,7 @@ type Serving = Arc<Mutex<Option<(String, Instant)>>>;
 
 /// Makes the pool for functions of the user's. What such a connection does outside of a transaction of ours changes nothing: functions that end
 /// theirs cannot go on and write.
-pub(super) fn pool(options: PgPoolOptions, connect: sqlx::postgres::PgConnectOptions) -> PgPool {
+pub(super) fn pool(options: PgPoolOptions, connect: sqlx::postgres::PgConnectOptions, histories: Histories) -> PgPool {
     let serving = Serving::default();
     options
         .after_release(|connection, _| {
@@ -48,8 +49,8 @@ pub(super) fn pool(options: PgPoolOptions, connect: sqlx::postgres::PgConnectOpt
             })
         })
         .before_acquire(move |connection, known| {
-            let serving = Arc::clone(&serving);
-            Box::pin(async move { knows(connection, known.age, &serving).await })
+            let (serving, is_of_now) = (Arc::clone(&serving), histories.is_of_now(known.age));
+            Box::pin(async move { Ok(is_of_now && knows(connection, known.age, &serving).await?) })
         })
         .connect_lazy_with(connect.options([("default_transaction_read_only", "on")]))
 }

@@ -11,6 +11,7 @@
 //! | `lookup` | what a group is decided on where it is not decided on trust (`store/group`) |
 //! | `append` | the call that writes a group |
 //! | `silence` | connections on which nothing comes any more |
+//! | `history` | whether the server is still the one that this process knows |
 //! | `horizon`, `notify` | up to where the log is final; waking readers of other processes |
 //! | `read` | the log |
 //! | `ledger`, `identity`, `snapshot` | the smaller tables |
@@ -31,6 +32,7 @@ mod connected;
 mod error;
 mod fold;
 mod group;
+mod history;
 mod horizon;
 mod identity;
 mod leases;
@@ -72,8 +74,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
 use super::{
-    AppendError, CommitTicket, EventStore, ExternalId, IdentityMap, Ledger, LedgerRecord, NewCommit, SnapshotStore,
-    StoreError, StoredEvent,
+    AppendError, CommitTicket, EventStore, ExternalId, History, IdentityMap, Ledger, LedgerRecord, NewCommit,
+    SnapshotStore, StoreError, StoredEvent,
 };
 use crate::event::{AnyEvent, GlobalPosition, Recorded, StreamId, Version};
 use crate::store::group::answer::Pending;
@@ -130,7 +132,8 @@ struct Shared {
     lock_class: i32,
     head: Arc<watch::Sender<GlobalPosition>>,
     horizon: Horizon,
-    stream_names: Cache<i64, StreamId>,
+    /// By the number of the history, and that of the stream.
+    stream_names: Cache<(u64, i64), StreamId>,
     /// Look-ups in the ledger: by tenant and key.
     ledger: Together<(String, String), ledger::Found>,
     /// Connections for functions of the user's.
@@ -183,27 +186,24 @@ impl PostgresStore {
     async fn start(options: PostgresOptions, connection: PgConnectOptions) -> Result<Self, StoreError> {
         let place = Place::new(connection, &options)?;
         let mut line = place.open(options.migrate).await?;
-        let found: Result<(i32, i64), sqlx::Error> =
-            sqlx::query_as("SELECT es_lock_class(), (SELECT coalesce(max(position), 0) FROM event_log)")
-                .fetch_one(&mut line.connection)
-                .await;
-        let (lock_class, head) = found.map_err(|error| store_error(error, "reading its head"))?;
-        let (pool, head) = (place.pool(), Arc::new(watch::Sender::new(GlobalPosition::new(head.cast_unsigned()))));
+        let found = sqlx::query_scalar("SELECT es_lock_class()").fetch_one(&mut line.connection).await;
+        let lock_class: i32 = found.map_err(|error| store_error(error, "reading the keys of its locks"))?;
+        let (pool, head) = (place.pool(), Arc::clone(&place.histories.head));
         let (stored, news) = watch::channel(GlobalPosition::START);
         let (ended, writing) = watch::channel(());
         let (queue, work) = mpsc::channel(options.queue);
         // The writer: one task for everything that appends, so that groups form. It holds no handle to the store, so it ends when the last
         // one is dropped.
-        let writer = Writer::new(place.clone(), &options, line, Arc::clone(&head), stored, work).await?;
+        let writer = Writer::new(place.clone(), &options, line, stored, work).await?;
         tokio::spawn(async move {
             writer.run().await;
             drop(ended);
         });
-        let (horizon, agent) = Horizon::new(pool.clone(), lock_class, Arc::clone(&head), place.patience.clone());
+        let (horizon, agent) = Horizon::new(pool.clone(), lock_class, place.histories.clone(), place.patience.clone());
         let tasks = [
             tokio::spawn(agent.run()),
             tokio::spawn(notify::tell(pool.clone(), place.patience.clone(), place.channel(), news)),
-            tokio::spawn(notify::listen(pool.clone(), place.channel(), Arc::clone(&head))),
+            tokio::spawn(notify::listen(pool.clone(), place.channel(), place.histories.clone())),
         ];
         let tasks = tasks.iter().map(tokio::task::JoinHandle::abort_handle).collect();
         let stream_names = Cache::new(options.cached_streams);
@@ -251,7 +251,7 @@ impl EventStore for PostgresStore {
         after: Version,
         limit: usize,
     ) -> Result<Vec<Recorded<AnyEvent>>, StoreError> {
-        self.history(stream, after, limit).await
+        self.recorded_stream(stream, after, limit).await
     }
 
     async fn read_all(&self, after: GlobalPosition, limit: usize) -> Result<Vec<Recorded<AnyEvent>>, StoreError> {
@@ -268,6 +268,10 @@ impl EventStore for PostgresStore {
 
     fn watch(&self) -> watch::Receiver<GlobalPosition> {
         self.shared.head.subscribe()
+    }
+
+    fn history(&self) -> History {
+        self.shared.place.histories.now().history
     }
 
     fn poll_interval(&self) -> Option<Duration> {

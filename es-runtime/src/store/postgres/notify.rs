@@ -4,12 +4,12 @@
 //! times a second; it carries the position, and losing one costs time only. Anybody may notify, so a position is a reason to look at the log,
 //! and no more.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgListener, PgPool};
 use tokio::sync::watch;
 
+use super::history::Histories;
 use super::silence::Patience;
 use crate::event::GlobalPosition;
 
@@ -42,21 +42,22 @@ pub(super) async fn tell(
 }
 
 /// Listens to what others have stored. Ends with the pool.
-pub(super) async fn listen(pool: PgPool, channel: String, head: Arc<watch::Sender<GlobalPosition>>) {
+pub(super) async fn listen(pool: PgPool, channel: String, histories: Histories) {
     loop {
-        if let Err(error) = listen_once(&pool, &channel, &head).await {
+        if let Err(error) = listen_once(&pool, &channel, &histories).await {
             if matches!(error, sqlx::Error::PoolClosed) {
                 return;
             }
             tracing::debug!(%error, "the listener lost its connection");
         }
         // Something may have come that nobody heard.
-        head.send_modify(|_| {});
+        histories.head.send_modify(|_| {});
         tokio::time::sleep(RETRY).await;
     }
 }
 
-async fn listen_once(pool: &PgPool, channel: &str, head: &watch::Sender<GlobalPosition>) -> Result<(), sqlx::Error> {
+async fn listen_once(pool: &PgPool, channel: &str, histories: &Histories) -> Result<(), sqlx::Error> {
+    let head = &histories.head;
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen(channel).await?;
     head.send_modify(|_| {});
@@ -65,11 +66,14 @@ async fn listen_once(pool: &PgPool, channel: &str, head: &watch::Sender<GlobalPo
         if position <= *head.borrow() {
             continue;
         }
+        let history = histories.now().history;
         let stored: i64 = sqlx::query_scalar(HEAD).fetch_one(pool).await?;
         let stored = GlobalPosition::new(stored.cast_unsigned());
         head.send_if_modified(|head| {
-            let news = stored > *head;
-            *head = stored.max(*head);
+            let news = stored > *head && !history.is_over();
+            if news {
+                *head = stored;
+            }
             news
         });
     }

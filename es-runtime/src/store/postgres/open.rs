@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, S
 use tokio::time::Instant;
 
 use super::error::{Fault, damaged, fault, store_error, unreachable};
+use super::history::Histories;
 use super::options::PostgresOptions;
 use super::outcome::Session;
 use super::silence::Patience;
@@ -18,13 +19,14 @@ use crate::projection::BoxFuture;
 use crate::store::StoreError;
 
 /// The schema's tables, oldest first. What is published here is never changed.
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (1, "event log", include_str!("../../../migrations/postgres/0001_event_log.sql")),
     (2, "read side", include_str!("../../../migrations/postgres/0002_read_side.sql")),
     (3, "claim rules", include_str!("../../../migrations/postgres/0003_claim_rules.sql")),
     (4, "renamed projections", include_str!("../../../migrations/postgres/0004_renamed_projections.sql")),
     (5, "reserved positions", include_str!("../../../migrations/postgres/0005_reserved_positions.sql")),
     (6, "following", include_str!("../../../migrations/postgres/0006_following.sql")),
+    (7, "history", include_str!("../../../migrations/postgres/0007_history.sql")),
 ];
 
 /// The oldest server that the store runs on, as the server counts.
@@ -52,6 +54,7 @@ pub(super) struct Place {
     read_models: Option<String>,
     pub(super) connect_timeout: Duration,
     pub(super) patience: Patience,
+    pub(super) histories: Histories,
     connections: u32,
 }
 
@@ -118,6 +121,7 @@ impl Place {
             read_models,
             connect_timeout: options.connect_timeout,
             patience: Patience::new(options.statement_timeout),
+            histories: Histories::new(),
             connections: options.connections,
         })
     }
@@ -139,34 +143,42 @@ impl Place {
     }
 
     fn pool_of(&self, connections: u32) -> PgPoolOptions {
+        let histories = self.histories.clone();
         PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(self.connect_timeout)
             // A connection that is gone shows at its first use, and what was asked is asked again: see `pool.rs`.
             .test_before_acquire(false)
-            .after_connect(|connection, _| Box::pin(is_primary(connection)))
+            .after_connect(move |connection, _| {
+                let histories = histories.clone();
+                Box::pin(async move {
+                    is_primary(connection).await?;
+                    histories.meet(connection).await
+                })
+            })
     }
 
-    /// Leaves out connections that most likely lead nowhere.
+    /// Leaves out connections that most likely lead nowhere, or to a server that was replaced.
     fn trusting(
         &self,
     ) -> impl Fn(&mut PgConnection, PoolConnectionMetadata) -> BoxFuture<'_, Result<bool, sqlx::Error>> + Send + Sync + 'static
     {
-        let patience = self.patience.clone();
+        let (patience, histories) = (self.patience.clone(), self.histories.clone());
         move |_, connection| {
-            let trusts = patience.trusts(connection.age);
+            let trusts = patience.trusts(connection.age) && histories.is_of_now(connection.age);
             Box::pin(async move { Ok(trusts) })
         }
     }
 
     /// Makes the pool for functions of the user's. It connects when it is needed.
     pub(super) fn functions(&self) -> PgPool {
-        super::lend::pool(self.pool_of(self.connections), self.options.clone())
+        super::lend::pool(self.pool_of(self.connections), self.options.clone(), self.histories.clone())
     }
 
     /// Connects for appending: whoever is in the way is waited for, for a while.
     pub(super) async fn connect_writer(&self) -> Result<Line, StoreError> {
-        self.connect(&self.options.clone().options([("lock_timeout", LOCK_TIMEOUT.as_millis())])).await
+        let options = self.options.clone().options([("lock_timeout", LOCK_TIMEOUT.as_millis())]);
+        self.connect(&options, Some(&self.histories)).await
     }
 
     pub(super) async fn limit_waiting(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
@@ -176,7 +188,7 @@ impl Place {
     }
 
     /// Connects, and tries again for a while where the server is not there or not ready, or ends the session before it is of use.
-    async fn connect(&self, options: &PgConnectOptions) -> Result<Line, StoreError> {
+    async fn connect(&self, options: &PgConnectOptions, histories: Option<&Histories>) -> Result<Line, StoreError> {
         let until = Instant::now() + self.connect_timeout;
         let pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(10))
@@ -186,7 +198,7 @@ impl Place {
         let mut pauses = pauses.build();
         let mut last = String::from("the server did not answer");
         loop {
-            let connected = tokio::time::timeout_at(until, connect_once(options)).await;
+            let connected = tokio::time::timeout_at(until, connect_once(options, histories)).await;
             match connected {
                 Ok(Ok(line)) => return Ok(line),
                 Ok(Err(error)) if is_temporary(&error) => last = error.to_string(),
@@ -206,7 +218,7 @@ impl Place {
         // Whoever migrates may be the owner: the schema of the read models, where others may make functions, is none of its business.
         let path = search_path(&self.schema, None);
         let Line { mut connection, session } =
-            self.connect(&self.options.clone().options([("search_path", path)])).await?;
+            self.connect(&self.options.clone().options([("search_path", path)]), None).await?;
         let unfit = |reason: String| StoreError::Unavailable { reason, source: None };
         if connection.server_version_num().is_some_and(|version| version < OLDEST_SERVER) {
             return Err(unfit("the server is older than PostgreSQL 14".to_owned()));
@@ -219,6 +231,8 @@ impl Place {
             return Err(unfit(format!("the database is in {encoding}, not in UTF-8")));
         }
         self.migrate(&mut connection, migrate).await?;
+        let met = self.histories.meet(&mut connection).await;
+        met.map_err(|error| store_error(error, "reading its history"))?;
         self.look_at_rights(&mut connection).await.map_err(|error| store_error(error, "reading its rights"))?;
         if let Some(read_models) = &self.read_models {
             self.find(&mut connection, read_models, migrate).await?;
@@ -286,7 +300,8 @@ impl Place {
         let doing = "bringing its tables up to date";
         let mut transaction = connection.begin().await.map_err(|error| store_error(error, doing))?;
         let prepared = async {
-            transaction.execute("SET LOCAL statement_timeout = 0").await?;
+            // Tables are never lost in a crash, whatever may happen to the last commits.
+            transaction.execute("SET LOCAL statement_timeout = 0; SET LOCAL synchronous_commit = on").await?;
             // Of several processes one migrates, the others find it done.
             sqlx::query("SELECT pg_advisory_xact_lock(hashtext('es.' || $1), $2)")
                 .bind(&self.schema)
@@ -325,9 +340,13 @@ fn search_path(first: &str, second: Option<&str>) -> String {
     format!("{first},{second}public,pg_temp")
 }
 
-async fn connect_once(options: &PgConnectOptions) -> Result<Line, sqlx::Error> {
+/// Connects. Before the first migration, there is nothing to ask for the history.
+async fn connect_once(options: &PgConnectOptions, histories: Option<&Histories>) -> Result<Line, sqlx::Error> {
     let mut connection = options.connect().await?;
     is_primary(&mut connection).await?;
+    if let Some(histories) = histories {
+        histories.meet(&mut connection).await?;
+    }
     let session = Session::of(&mut connection).await?;
     Ok(Line { connection, session })
 }

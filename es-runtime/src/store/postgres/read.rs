@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::PostgresStore;
 use super::error::{DbError, damaged};
+use super::history::Era;
 use super::pool::reading;
 use super::text::{escaped, unescaped};
 use crate::event::{AnyEvent, EventId, EventName, GlobalPosition, Metadata, Recorded, StreamId, Version};
@@ -61,7 +62,7 @@ impl PostgresStore {
         reading!(self, "reading a stream", connection => replay(connection, stream, after.get(), limit).await)
     }
 
-    pub(super) async fn history(
+    pub(super) async fn recorded_stream(
         &self,
         stream: &StreamId,
         after: Version,
@@ -74,24 +75,46 @@ impl PostgresStore {
     /// Reads single events by their positions.
     pub(super) async fn picked(&self, positions: &[GlobalPosition]) -> Result<Vec<Recorded<AnyEvent>>, StoreError> {
         let positions: Vec<i64> = positions.iter().map(|position| position.get().cast_signed()).collect();
-        let rows = reading!(self, "reading the log", connection => {
-            Ok(sqlx::query(PICKED).bind(&positions).fetch_all(connection).await?)
-        })?;
-        // Those between them are not asked for.
-        self.recorded(&rows, &mut Streams::default(), |_, _| true).await
+        loop {
+            let era = self.shared.place.histories.now();
+            let rows = reading!(self, "reading the log", connection => {
+                Ok(sqlx::query(PICKED).bind(&positions).fetch_all(connection).await?)
+            })?;
+            // Those between them are not asked for.
+            let events = self.recorded(&era, &rows, &mut Streams::default(), |_, _| true).await;
+            if !era.history.is_over() {
+                return events;
+            }
+        }
     }
 
     /// Reads up to a limit behind a position; only what is final.
     pub(super) async fn log(&self, after: GlobalPosition, limit: usize) -> Result<Vec<Recorded<AnyEvent>>, StoreError> {
+        loop {
+            let era = self.shared.place.histories.now();
+            let events = self.log_of(&era, after, limit).await;
+            // What was read from two servers does not belong together.
+            if !era.history.is_over() {
+                return events;
+            }
+        }
+    }
+
+    async fn log_of(
+        &self,
+        era: &Era,
+        after: GlobalPosition,
+        limit: usize,
+    ) -> Result<Vec<Recorded<AnyEvent>>, StoreError> {
         let mut events: Vec<Recorded<AnyEvent>> = Vec::new();
         let mut streams = Streams::default();
         let mut after = after.get();
         while events.len() < limit {
             let wanted = (limit - events.len()).min(PAGE);
-            let rows = self.final_rows(after, wanted).await?;
+            let rows = self.final_rows(era, after, wanted).await?;
             let (got, whole) = (rows.len(), rows.len() == wanted);
             if got > 0 {
-                let page = self.recorded(&rows, &mut streams, |last, version| version == last + 1).await?;
+                let page = self.recorded(era, &rows, &mut streams, |last, version| version == last + 1).await?;
                 after = page.last().map_or(after, |event| event.position().get());
                 if events.is_empty() { events = page } else { events.extend(page) }
             }
@@ -103,11 +126,11 @@ impl PostgresStore {
     }
 
     /// Reads rows behind a position. What stands behind a gap is left out, unless the gap is final.
-    async fn final_rows(&self, after: u64, limit: usize) -> Result<Vec<PgRow>, StoreError> {
+    async fn final_rows(&self, era: &Era, after: u64, limit: usize) -> Result<Vec<PgRow>, StoreError> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             // Asked for before the rows are: what is final now is in every later snapshot.
-            let safe = self.shared.horizon.safe();
+            let safe = self.shared.horizon.safe(era.number);
             let rows = self.rows_behind(after, limit).await?;
             let Some(last) = rows.last() else { return Ok(rows) };
             let last = position(last)?;
@@ -124,9 +147,11 @@ impl PostgresStore {
             if count == rows.len() {
                 return Ok(rows);
             }
-            if let Ok(passed) = tokio::time::timeout_at(deadline, self.shared.horizon.pass(last)).await {
+            if let Ok(passed) = tokio::time::timeout_at(deadline, self.shared.horizon.pass(era.number, last)).await {
                 passed?;
-                continue;
+                if !era.history.is_over() {
+                    continue;
+                }
             }
             let mut rows = rows;
             rows.truncate(count);
@@ -149,11 +174,12 @@ impl PostgresStore {
     /// Puts the events of rows together. `follows` is asked about the version of each behind the last one of its stream that was read.
     async fn recorded(
         &self,
+        era: &Era,
         rows: &[PgRow],
         streams: &mut Streams,
         follows: impl Fn(u64, u64) -> bool,
     ) -> Result<Vec<Recorded<AnyEvent>>, StoreError> {
-        self.name(rows, streams).await?;
+        self.name(era, rows, streams).await?;
         let mut names = Names::default();
         let mut events = Vec::with_capacity(rows.len());
         for row in rows {
@@ -180,7 +206,7 @@ impl PostgresStore {
     }
 
     /// Adds the streams of rows that are not there yet.
-    async fn name(&self, rows: &[PgRow], streams: &mut Streams) -> Result<(), StoreError> {
+    async fn name(&self, era: &Era, rows: &[PgRow], streams: &mut Streams) -> Result<(), StoreError> {
         let mut unknown: FxHashSet<i64> = FxHashSet::default();
         for row in rows {
             let number: i64 = column(row, 8)?;
@@ -188,7 +214,7 @@ impl PostgresStore {
             if streams.contains_key(&number) || unknown.contains(&number) {
                 continue;
             }
-            match self.shared.stream_names.get(&number) {
+            match self.shared.stream_names.get(&(era.number, number)) {
                 Some(name) => drop(streams.insert(number, Seen { name, last: None })),
                 None => drop(unknown.insert(number)),
             }
@@ -207,7 +233,7 @@ impl PostgresStore {
         })?;
         for (number, tenant, category, key) in found {
             let name = StreamId::of(unescaped(tenant), unescaped(category), unescaped(key));
-            self.shared.stream_names.insert(number, name.clone());
+            self.shared.stream_names.insert((era.number, number), name.clone());
             streams.insert(number, Seen { name, last: None });
         }
         Ok(())

@@ -65,7 +65,7 @@ async fn run(
     for key in [locks::REGISTRY, projection_lock(&batch.id.name)] {
         lock(connection, class, key).await?;
     }
-    if !may_come(connection, batch).await? {
+    if batch.history.is_over() || !may_come(connection, batch).await? {
         return Ok(End::RollBack(BatchDone::default()));
     }
     let (name, version) = (&batch.id.name, batch.id.version);

@@ -1,6 +1,5 @@
 //! The one task that appends: it takes what stands in line, makes groups of it, and stores each group with one flush.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::Connection as _;
@@ -40,8 +39,6 @@ pub(super) struct Writer {
     pub(super) line: Option<Line>,
     pub(super) cache: StreamCache,
     pub(super) numbers: Numbers,
-    /// The last position that is known to be stored, by whom ever.
-    pub(super) head: Arc<watch::Sender<GlobalPosition>>,
     /// The last position that this process stored.
     pub(super) stored: watch::Sender<GlobalPosition>,
     queue: mpsc::Receiver<Work>,
@@ -81,7 +78,6 @@ impl Writer {
         place: Place,
         options: &PostgresOptions,
         mut line: Line,
-        head: Arc<watch::Sender<GlobalPosition>>,
         stored: watch::Sender<GlobalPosition>,
         queue: mpsc::Receiver<Work>,
     ) -> Result<Self, StoreError> {
@@ -92,7 +88,6 @@ impl Writer {
             line: Some(line),
             cache: StreamCache::new(options.cached_streams, false).trust_rules(),
             numbers: Numbers::default(),
-            head,
             stored,
             queue,
             // A group finds numbers for all of its streams in one block.

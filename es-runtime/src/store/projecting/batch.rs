@@ -7,7 +7,7 @@ use super::{NewLetter, PartitionId, SafePosition};
 use crate::event::{AnyEvent, GlobalPosition, Recorded};
 use crate::projection::{ConnectedProjector, ProjectionFailure, Projector};
 use crate::read_model::WriteSet;
-use crate::store::StoreError;
+use crate::store::{History, StoreError};
 
 /// What one transaction of a subscription does. All of it is stored, or none.
 #[derive(Clone)]
@@ -16,6 +16,8 @@ pub struct Batch {
     pub id: PartitionId,
     /// The epoch of the lease under which it was made.
     pub epoch: u64,
+    /// The history that the checkpoint and the events were read in. If it is over, the batch is refused with [`BatchError::Fenced`].
+    pub history: History,
     /// Where the checkpoint stands.
     pub from: GlobalPosition,
     /// Where it moves to; `None` for work that leaves it: the retry of a letter.
@@ -76,7 +78,8 @@ pub struct BatchDone {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BatchError {
-    /// The checkpoint is not where the worker thought, or the lease is another's: somebody else runs the partition, or it was rewound.
+    /// The checkpoint is not where the worker thought, or the lease is another's: somebody else runs the partition, it was rewound, or the store's
+    /// history is another one.
     #[error("the partition is run by somebody else, or was moved")]
     Fenced,
     /// Letters that the batch stands on changed meanwhile.

@@ -22,6 +22,9 @@ use crate::store::{
 
 impl CheckpointStore for SqliteStore {
     async fn project(&self, batch: Batch) -> Result<BatchDone, BatchError> {
+        if batch.history.is_over() {
+            return Err(BatchError::Fenced);
+        }
         let (answer, answered) = tokio::sync::oneshot::channel();
         // Dropped while it waits for a place, the batch was not handed over; behind it, it is stored whole or not at all.
         let place = self.queue.reserve().await.map_err(|_| StoreError::Closed)?;

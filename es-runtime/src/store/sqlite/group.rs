@@ -15,7 +15,7 @@ use crate::event::GlobalPosition;
 use crate::store::group::answer::{Failed, Pending, answer, raise, refuse};
 use crate::store::group::plan::{Fate, Plan, State};
 use crate::store::group::sync::{Syncs, is_connected};
-use crate::store::{NewCommit, StoreError};
+use crate::store::{AppendError, NewCommit, StoreError};
 
 /// A group that went through.
 pub(super) struct Done {
@@ -73,10 +73,14 @@ impl Writer {
         // transaction is over.
         let shared = std::sync::Arc::clone(&self.connection);
         let mut slot = shared.lock().await;
-        if let Some(done) = self.write_on_trust(&mut slot, commits).await? {
-            return Ok(done);
-        }
-        self.write_with_care(&mut slot, commits).await
+        let done = match self.write_on_trust(&mut slot, commits).await? {
+            Some(done) => done,
+            None => self.write_with_care(&mut slot, commits).await?,
+        };
+        // What is stored in a file that nobody finds any more is not acknowledged.
+        let found = self.place.check_file();
+        found.map_err(|error| Failed::Together(AppendError::Uncertain { reason: error.to_string() }))?;
+        Ok(done)
     }
 
     /// Makes the connection again if it was lost. The one in memory was the database.
@@ -84,6 +88,7 @@ impl Writer {
         &self,
         slot: &'a mut MutexGuard<'_, Option<SqliteConnection>>,
     ) -> Result<&'a mut SqliteConnection, StoreError> {
+        self.place.check_file()?;
         if slot.is_none() && !self.place.is_in_memory() {
             let connection = self.place.connect_writer(false).await;
             **slot = Some(connection.map_err(|error| self.explain(error, "connecting again"))?);

@@ -65,8 +65,8 @@ use quick_cache::sync::Cache;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    AppendError, CommitTicket, EventStore, ExternalId, IdentityMap, Ledger, LedgerRecord, NewCommit, SnapshotStore,
-    StoreError, StoredEvent,
+    AppendError, CommitTicket, EventStore, ExternalId, History, IdentityMap, Ledger, LedgerRecord, NewCommit,
+    SnapshotStore, StoreError, StoredEvent,
 };
 use crate::event::{AnyEvent, GlobalPosition, Recorded, StreamId, Version};
 use crate::store::group::answer::Pending;
@@ -163,8 +163,9 @@ impl SqliteStore {
     }
 
     async fn start(options: SqliteOptions, path: Option<&Path>) -> Result<Self, StoreError> {
-        let place = Place::new(path, &options);
+        let mut place = Place::new(path, &options);
         let mut connection = place.open().await?;
+        place.remember_file();
         let head = position_of_head(&mut connection)
             .await
             .map_err(|error| store_error(error, "reading its head", place.busy_timeout))?;
@@ -200,6 +201,9 @@ impl SqliteStore {
     async fn reader(&self) -> Result<Reader, StoreError> {
         if self.queue.is_closed() {
             return Err(StoreError::Closed);
+        }
+        if self.shared.place.history.is_over() {
+            return Err(self.shared.place.replaced());
         }
         self.shared.readers.lend().await
     }
@@ -263,7 +267,7 @@ impl EventStore for SqliteStore {
         after: Version,
         limit: usize,
     ) -> Result<Vec<Recorded<AnyEvent>>, StoreError> {
-        self.history(stream, after, limit).await
+        self.recorded_stream(stream, after, limit).await
     }
 
     async fn read_all(&self, after: GlobalPosition, limit: usize) -> Result<Vec<Recorded<AnyEvent>>, StoreError> {
@@ -271,6 +275,8 @@ impl EventStore for SqliteStore {
     }
 
     async fn head(&self) -> Result<GlobalPosition, StoreError> {
+        // Followers ask from time to time: they notice soon.
+        self.shared.place.check_file()?;
         let mut reader = self.reader().await?;
         let head = position_of_head(reader.connection()?).await;
         self.done(reader, head, "reading the log's head")
@@ -283,6 +289,10 @@ impl EventStore for SqliteStore {
 
     fn watch(&self) -> watch::Receiver<GlobalPosition> {
         self.shared.head.subscribe()
+    }
+
+    fn history(&self) -> History {
+        self.shared.place.history.clone()
     }
 
     fn poll_interval(&self) -> Option<Duration> {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::decimal::{self, COLLATION};
 use super::error::{Fault, damaged, fault, store_error};
 use super::options::{Durability, SqliteOptions};
-use crate::store::StoreError;
+use crate::store::{History, StoreError};
 
 const PAGE_BYTES: u32 = 4_096;
 
@@ -38,6 +38,34 @@ pub(super) struct Place {
     writer_cache: u64,
     reader_cache: u64,
     memory_map: u64,
+    /// Over once the file is another one than that which was opened.
+    pub(super) history: History,
+    file: Option<OpenFile>,
+}
+
+/// The file that was opened, to be told from one that is put in its place: a restored backup, for one. SQLite goes on with the file that it has
+/// opened, which nobody finds any more, and what is stored there is lost. Its own test is the same (`SQLITE_FCNTL_HAS_MOVED`).
+#[derive(Clone, Debug)]
+struct OpenFile {
+    /// Absolute: the process may change its directory.
+    path: PathBuf,
+    /// The device and the number of the file there.
+    identity: (u64, u64),
+}
+
+/// Returns the identity of the file at a path; `None` if there is none, or where files have none.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+    }
+    // On Windows a file that is open cannot be replaced.
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
+    }
 }
 
 impl Place {
@@ -54,7 +82,33 @@ impl Place {
             writer_cache: (options.page_cache_bytes / 3 * 2 / 1_024).max(1),
             reader_cache: (options.page_cache_bytes / 3 / 1_024 / options.readers.max(1) as u64).max(1),
             memory_map: options.memory_map_bytes,
+            history: History::new(),
+            file: None,
         }
+    }
+
+    /// Remembers which file was opened.
+    pub(super) fn remember_file(&mut self) {
+        let path = self.path.as_deref().and_then(|path| std::path::absolute(path).ok());
+        self.file = path.and_then(|path| Some(OpenFile { identity: identity(&path)?, path }));
+    }
+
+    /// Looks whether the file is still the one that was opened. If it is not, the history is over.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`StoreError::Replaced`] if it is another one, or was removed.
+    pub(super) fn check_file(&self) -> Result<(), StoreError> {
+        let is_there = |file: &OpenFile| identity(&file.path) == Some(file.identity);
+        if !self.history.is_over() && self.file.as_ref().is_none_or(is_there) {
+            return Ok(());
+        }
+        self.history.end();
+        Err(self.replaced())
+    }
+
+    pub(super) fn replaced(&self) -> StoreError {
+        StoreError::Replaced { path: self.path.clone().unwrap_or_default() }
     }
 
     pub(super) const fn is_in_memory(&self) -> bool {

@@ -68,7 +68,7 @@ impl SqliteStore {
         Ok(events)
     }
 
-    pub(super) async fn history(
+    pub(super) async fn recorded_stream(
         &self,
         stream: &StreamId,
         after: Version,

@@ -44,13 +44,15 @@ impl Readers {
             Self::File(readers) => {
                 let permit = Arc::clone(&readers.permits).acquire_owned().await.map_err(|_| StoreError::Closed)?;
                 let idle = readers.idle.lock().pop();
-                let connection =
-                    match idle {
-                        Some(connection) => connection,
-                        None => readers.place.connect_reader().await.map_err(|error| {
-                            store_error(error, "connecting for reading", readers.place.busy_timeout)
-                        })?,
-                    };
+                let connection = if let Some(connection) = idle {
+                    connection
+                } else {
+                    let connected = readers.place.connect_reader().await;
+                    // Afterwards: what was opened may be another file than the writer's.
+                    readers.place.check_file()?;
+                    connected
+                        .map_err(|error| store_error(error, "connecting for reading", readers.place.busy_timeout))?
+                };
                 Ok(Reader::File { connection: Some(connection), home: Arc::clone(readers), _permit: permit })
             }
             Self::Memory(shared) => Ok(Reader::Memory(Arc::clone(shared).lock_owned().await)),

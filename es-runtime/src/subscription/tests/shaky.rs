@@ -88,7 +88,7 @@ impl EventStore for Shaky {
         if self.faults.silent.load(Ordering::SeqCst) { self.faults.nobody.subscribe() } else { self.inner.watch() }
     }
 
-    crate::forward_to_store!(inner: submit read_stream read_history head event_count close);
+    crate::forward_to_store!(inner: submit read_stream read_history head event_count close history);
 }
 
 impl Ledger for Shaky {

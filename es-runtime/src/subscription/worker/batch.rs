@@ -104,6 +104,7 @@ impl<S: Store> Worker<S> {
         Batch {
             id: self.task.id.clone(),
             epoch: self.task.epoch,
+            history: self.history.clone(),
             from: self.position,
             to: Some(self.end_of(plan)),
             work,

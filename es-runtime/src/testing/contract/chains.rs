@@ -1,7 +1,7 @@
 //! Chains: what stands on a decision that was not stored is not stored either.
 
 use super::fixture::*;
-use crate::store::{AppendError, DecisionChain, Store};
+use crate::store::{AppendError, DecisionChain, History, Store};
 
 /// Checks what its name says.
 pub async fn several_commits_of_one_stream_share_a_chain<S: Store>(store: S) {
@@ -29,6 +29,18 @@ pub async fn a_failure_breaks_its_chain<S: Store>(store: S) {
     assert!(matches!(results[0], Err(AppendError::Conflict { .. })), "{results:?}");
     assert!(matches!(results[1], Err(AppendError::ChainBroken)), "{results:?}");
     assert!(chain.is_broken());
+    assert_eq!(version(&store, &stream("a")).await, 1);
+}
+
+/// Checks what its name says.
+pub async fn what_was_decided_on_a_history_that_is_over_is_refused<S: Store>(store: S) {
+    let history = store.history();
+    assert!(!history.is_over());
+    store_one(&store, commit(&stream("a"), 0, 1).chained(&DecisionChain::on(history))).await.expect("stored");
+    let over = History::new();
+    over.end();
+    let refused = store_one(&store, commit(&stream("a"), 1, 1).chained(&DecisionChain::on(over))).await;
+    assert!(matches!(refused, Err(AppendError::ChainBroken)), "{refused:?}");
     assert_eq!(version(&store, &stream("a")).await, 1);
 }
 

@@ -6,7 +6,7 @@ use super::fixture::*;
 use super::read_side::*;
 use crate::event::{GlobalPosition, StreamId, Version};
 use crate::projection::ProjectionFailure;
-use crate::store::{BatchError, BatchWork, LeaseRequest, Store, StoreError, SubscriptionStatus};
+use crate::store::{Batch, BatchError, BatchWork, History, LeaseRequest, Store, StoreError, SubscriptionStatus};
 
 /// Checks what its name says.
 pub async fn rows_and_checkpoint_move_together<S: Store>(store: S) {
@@ -90,6 +90,23 @@ pub async fn a_batch_from_another_position_is_fenced<S: Store>(store: S) {
 fn fold_of(batch: &crate::store::Batch, count: usize) -> BatchWork {
     let BatchWork::Fold { projector, events } = batch.work.clone() else { panic!("{batch:?} folds nothing") };
     BatchWork::Fold { projector, events: events.into_iter().take(count).collect() }
+}
+
+/// Checks what its name says, whether it is one statement or a transaction.
+pub async fn a_batch_of_a_history_that_is_over_is_fenced<S: Store>(store: S) {
+    record(&store, &stream("a"), 0, &["opened", "deposited:5"]).await;
+    let mut worker = Worker::start(&store, &FIRST).await;
+    let over = History::new();
+    over.end();
+    let nothing = Batch { history: over.clone(), ..worker.batch(BatchWork::Nothing, Some(2)) };
+    let events = Batch { history: over.clone(), ..worker.next().await };
+    let switch = Batch { history: over, switch: true, ..worker.next().await };
+    for batch in [nothing, events, switch] {
+        let fenced = worker.project(batch).await;
+        assert!(matches!(fenced, Err(BatchError::Fenced)), "{fenced:?}");
+    }
+    assert_eq!(positions(&store, &FIRST).await, [0]);
+    worker.catch_up().await;
 }
 
 /// Checks what its name says.

@@ -176,6 +176,7 @@ impl<S: Store> Worker<S> {
         Batch {
             id: self.id.clone(),
             epoch: self.epoch,
+            history: self.store.history(),
             from: self.position,
             to: to.map(|to| SafePosition(GlobalPosition::new(to))),
             work,

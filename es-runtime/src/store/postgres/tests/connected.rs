@@ -135,6 +135,7 @@ impl Bench {
         let batch = Batch {
             id: partition(&V1, 0),
             epoch: self.epoch,
+            history: self.store.history(),
             from: GlobalPosition::START,
             to,
             work: BatchWork::Connected { projector: connected(&V1), events, timeout },

@@ -14,8 +14,8 @@ use crate::read_model::{
     ColumnDescriptor, ColumnError, ColumnType, ReadModel, RowKey, TableDescriptor, TableRef, Value,
 };
 use crate::store::{
-    AppendError, Batch, BatchWork, Committed, DecisionChain, EventStore as _, LeaseRequest, LeaseStore as _, NewCommit,
-    NewEvent, NewLetter, PartitionId, ProcessId, RowStore as _, SafePosition, SqliteStore, SyncProjections,
+    AppendError, Batch, BatchWork, Committed, DecisionChain, EventStore as _, History, LeaseRequest, LeaseStore as _,
+    NewCommit, NewEvent, NewLetter, PartitionId, ProcessId, RowStore as _, SafePosition, SqliteStore, SyncProjections,
 };
 
 /// What an account has. `deposited` adds its body, `noted` keeps it.
@@ -203,6 +203,7 @@ pub fn batch(projection: &'static ProjectionDescriptor, epoch: u64, from: u64, t
     Batch {
         id: id(projection, 0),
         epoch,
+        history: History::new(),
         from: GlobalPosition::new(from),
         to: (to != from).then(|| SafePosition(GlobalPosition::new(to))),
         work,

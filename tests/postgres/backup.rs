@@ -1,0 +1,92 @@
+//! The steps of `docs/backup.md`, as they stand there.
+
+use std::path::Path;
+use std::process::Command;
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use es_runtime::prelude::*;
+use es_runtime::testing::contract::fixture::whole_log;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions as _, Executor as _};
+use xtask::Cluster;
+
+use super::history::{Sum, Sums, account, assert_rows_are_the_fold, opened};
+use super::server_of_its_own;
+use crate::domain::{Deposit, Gateway};
+
+/// Gives the block of code that begins like this.
+pub fn step(begin: &str) -> String {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/backup.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let mut blocks = page.split("```").skip(1).step_by(2).filter_map(|block| block.split_once('\n'));
+    let found = blocks.find(|(_, text)| text.starts_with(begin));
+    found.unwrap_or_else(|| panic!("docs/backup.md has no `{begin}`")).1.to_owned()
+}
+
+/// Runs a step in a folder, as somebody who has told PostgreSQL's programs where the server is.
+fn run(step: &str, folder: &Path, server: &Cluster) {
+    let options = PgConnectOptions::from_str(server.url()).unwrap();
+    let password = server.url().split([':', '@']).nth(2).unwrap();
+    let mut path = vec![xtask::binaries().expect(xtask::MISSING).folder];
+    path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    let done = Command::new("sh")
+        .args(["-e", "-c", step])
+        .current_dir(folder)
+        .env("PATH", std::env::join_paths(path).unwrap())
+        .envs([("PGHOST", options.get_host()), ("PGUSER", options.get_username()), ("PGPASSWORD", password)])
+        .envs([("PGPORT", options.get_port().to_string()), ("PGDATABASE", "postgres".to_owned())])
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{step}\n{}", String::from_utf8_lossy(&done.stderr));
+}
+
+async fn sums(options: PgConnectOptions) -> App<Sums, PostgresStore> {
+    let store = PostgresStore::options().connect_timeout(Duration::from_secs(60)).connect_with(options).await.unwrap();
+    App::builder(store).dependency(Gateway::default()).build().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dump_is_restored_with_all_that_belongs_together() {
+    let Some(server) = server_of_its_own() else { return };
+    let options = PgConnectOptions::from_str(server.url()).unwrap();
+    let app = sums(options.clone()).await;
+    app.dispatch(opened(1, 100)).idempotency_key("open").await.unwrap();
+    app.caught_up().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    tokio::task::block_in_place(|| run(&step("pg_dump"), folder.path(), &server));
+    app.dispatch(Deposit::of(account(1), 7)).await.unwrap();
+    options.clone().connect().await.unwrap().execute("CREATE DATABASE restored").await.unwrap();
+    tokio::task::block_in_place(|| run(&step("pg_restore"), folder.path(), &server));
+
+    let restored = sums(options.database("restored")).await;
+    assert_eq!(whole_log(restored.store(), 100).await.len(), 2);
+    assert_rows_are_the_fold(&restored).await;
+    // What is there is a repeat, what is lost is done again.
+    assert!(restored.dispatch(opened(1, 100)).idempotency_key("open").await.unwrap().replayed());
+    restored.dispatch(Deposit::of(account(1), 7)).await.unwrap();
+    assert_rows_are_the_fold(&restored).await;
+    assert_eq!(restored.table::<Sum>().get(&account(1)).await.unwrap().unwrap().cents, 107);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_base_backup_is_started_in_the_place_of_its_server_while_a_program_lives_on() {
+    let Some(mut server) = server_of_its_own() else { return };
+    let app = sums(PgConnectOptions::from_str(server.url()).unwrap()).await;
+    app.dispatch(opened(1, 100)).await.unwrap();
+    app.caught_up().await.unwrap();
+    let folder = server.folder().to_owned();
+    tokio::task::block_in_place(|| {
+        run(&step("pg_basebackup"), &folder, &server);
+        run("chown -R --reference=data backup; mv backup copy", &folder, &server);
+    });
+    app.dispatch(Deposit::of(account(1), 1_000)).await.unwrap();
+    app.caught_up().await.unwrap();
+    tokio::task::block_in_place(|| {
+        server.kill().and_then(|()| server.put_copy_back()).and_then(|()| server.start_again()).unwrap();
+    });
+    app.dispatch(Deposit::of(account(1), 7)).await.unwrap();
+    assert_rows_are_the_fold(&app).await;
+    let row = app.table::<Sum>().get(&account(1)).await.unwrap().unwrap();
+    assert_eq!((row.cents, row.events), (107, 3));
+}
