@@ -1,6 +1,7 @@
 //! The server that the tests on PostgreSQL use, and a schema of it for each of them; beside it what is particular to that store.
 
 pub mod backup;
+mod blocked;
 mod callers;
 mod cut;
 mod disk;

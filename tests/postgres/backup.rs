@@ -24,16 +24,35 @@ pub fn step(begin: &str) -> String {
     found.unwrap_or_else(|| panic!("docs/backup.md has no `{begin}`")).1.to_owned()
 }
 
+/// Tells whether PostgreSQL's own programs are there, in the server's version; a `pg_dump` of an older one refuses the server.
+fn are_there() -> bool {
+    let version = |program: &str| {
+        let said = with_path(Command::new(program).arg("--version")).output().ok()?;
+        // `pg_dump (PostgreSQL) 15.18 (Debian …)`
+        String::from_utf8(said.stdout).ok()?.split([' ', '.']).nth(2)?.parse::<u32>().ok()
+    };
+    let found = [version("pg_dump"), version("pg_basebackup")];
+    let is_there = found.iter().all(|found| found.is_some() && *found >= version("postgres"));
+    if !is_there {
+        eprintln!("NOT RUN: `pg_dump` and `pg_basebackup` of the server's version are not found");
+    }
+    is_there
+}
+
+/// Lets a program find those that belong to the server.
+fn with_path(command: &mut Command) -> &mut Command {
+    let mut path = vec![xtask::binaries().expect(xtask::MISSING).folder];
+    path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    command.env("PATH", std::env::join_paths(path).unwrap())
+}
+
 /// Runs a step in a folder, as somebody who has told PostgreSQL's programs where the server is.
 fn run(step: &str, folder: &Path, server: &Cluster) {
     let options = PgConnectOptions::from_str(server.url()).unwrap();
     let password = server.url().split([':', '@']).nth(2).unwrap();
-    let mut path = vec![xtask::binaries().expect(xtask::MISSING).folder];
-    path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
-    let done = Command::new("sh")
+    let done = with_path(&mut Command::new("sh"))
         .args(["-e", "-c", step])
         .current_dir(folder)
-        .env("PATH", std::env::join_paths(path).unwrap())
         .envs([("PGHOST", options.get_host()), ("PGUSER", options.get_username()), ("PGPASSWORD", password)])
         .envs([("PGPORT", options.get_port().to_string()), ("PGDATABASE", "postgres".to_owned())])
         .output()
@@ -48,7 +67,7 @@ async fn sums(options: PgConnectOptions) -> App<Sums, PostgresStore> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dump_is_restored_with_all_that_belongs_together() {
-    let Some(server) = server_of_its_own() else { return };
+    let Some(server) = server_of_its_own().filter(|_| are_there()) else { return };
     let options = PgConnectOptions::from_str(server.url()).unwrap();
     let app = sums(options.clone()).await;
     app.dispatch(opened(1, 100)).idempotency_key("open").await.unwrap();
@@ -71,7 +90,7 @@ async fn a_dump_is_restored_with_all_that_belongs_together() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_base_backup_is_started_in_the_place_of_its_server_while_a_program_lives_on() {
-    let Some(mut server) = server_of_its_own() else { return };
+    let Some(mut server) = server_of_its_own().filter(|_| are_there()) else { return };
     let app = sums(PgConnectOptions::from_str(server.url()).unwrap()).await;
     app.dispatch(opened(1, 100)).await.unwrap();
     app.caught_up().await.unwrap();

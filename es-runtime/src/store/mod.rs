@@ -91,7 +91,8 @@ impl<S: RowStore + ProjectionRegistry + CheckpointStore + LeaseStore> ReadSide f
 /// - A commit is all there or not at all: events, claims, ledger entry, snapshot.
 /// - A ticket answers `Ok` only after the commit is durable.
 /// - Commits that share a durable write are isolated: each fails alone.
-/// - Commits of one caller are decided in the order in which their `submit` returned.
+/// - Commits on one stream are decided in the order in which their `submit` returned. Those on several are, too, unless one of them waits for a
+///   transaction that somebody else keeps open.
 /// - A commit whose [`DecisionChain`] is broken is refused with [`AppendError::ChainBroken`]; one that fails breaks its
 ///   chain before any later commit of the store is decided.
 /// - A reader that follows [`read_all`](Self::read_all) sees every event once, in an order that agrees with every stream's.

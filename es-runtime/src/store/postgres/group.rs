@@ -4,11 +4,17 @@
 //! they do not, another process was faster: the group is decided anew on what is stored, some times over. What still does not get through is
 //! tried commit by commit, each of which then either fits or is a conflict.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::again::Trouble;
 use super::append::append;
+use super::aside;
 use super::error::{DbError, Fault, fault, store_error};
 use super::lookup::look_up;
-use super::writer::Writer;
+use super::open::LOCK_TIMEOUT;
+use super::writer::{GROUP_WAITS, Writer};
 use crate::event::{GlobalPosition, Version};
 use crate::store::group::answer::{Failed, Pending, answer, raise, refuse};
 use crate::store::group::plan::{Fate, Open, Plan, State};
@@ -18,6 +24,9 @@ use crate::store::{NewCommit, StoreError};
 /// How often a group is decided anew before its commits are tried one by one; and how often one commit is.
 const ROUNDS: usize = 3;
 const ROUNDS_ALONE: usize = 8;
+
+/// How long it is looked for those of a group who wait for somebody else's transaction.
+const HALVING: Duration = Duration::from_millis(500);
 
 /// A group that went through.
 pub(super) struct Done {
@@ -67,6 +76,7 @@ impl Writer {
     /// Stores a group and answers its tickets. A commit that shares no transaction with others is stored between those before it and those
     /// behind it.
     pub(super) async fn store(&mut self, group: Vec<Pending>) {
+        let group = self.without_those_aside(group);
         let mut before = Vec::new();
         for pending in group {
             if !is_connected(&pending.commit) {
@@ -76,9 +86,8 @@ impl Writer {
             if !before.is_empty() {
                 self.store_group(std::mem::take(&mut before)).await;
             }
-            match self.attempt_connected(&pending.commit).await {
-                Ok(done) => self.answer(vec![pending], &done),
-                Err(failed) => refuse(vec![pending], &failed),
+            if let Some((pending, _)) = self.try_one(pending).await {
+                self.set_aside(pending);
             }
         }
         if !before.is_empty() {
@@ -87,20 +96,86 @@ impl Writer {
     }
 
     async fn store_group(&mut self, group: Vec<Pending>) {
+        if let Some((group, _)) = self.try_group(group).await {
+            self.halve(group).await;
+        }
+    }
+
+    /// Stores a group and answers its tickets. Returns the group with the error if somebody else's transaction keeps it waiting: nothing of it is
+    /// stored.
+    pub(super) async fn try_group(&mut self, group: Vec<Pending>) -> Option<(Vec<Pending>, StoreError)> {
         let commits: Vec<&NewCommit> = group.iter().map(|pending| &pending.commit).collect();
         let rounds = if group.len() > 1 { ROUNDS } else { ROUNDS_ALONE };
         match self.attempt(&commits, rounds).await {
             Ok(done) => self.answer(group, &done),
+            Err(Failed::Separable(error @ StoreError::Locked { .. })) => return Some((group, error)),
             Err(Failed::Separable(_)) if group.len() > 1 => {
                 // Whatever a single commit brought with it must not fail its neighbours.
                 for pending in group {
                     match self.attempt(&[&pending.commit], ROUNDS_ALONE).await {
                         Ok(done) => self.answer(vec![pending], &done),
+                        Err(Failed::Separable(StoreError::Locked { .. })) => self.set_aside(pending),
                         Err(failed) => refuse(vec![pending], &failed),
                     }
                 }
             }
             Err(failed) => refuse(group, &failed),
+        }
+        None
+    }
+
+    /// Stores one commit, of whatever kind. Returns it with the error if somebody else's transaction keeps it waiting.
+    pub(super) async fn try_one(&mut self, pending: Pending) -> Option<(Pending, StoreError)> {
+        if !is_connected(&pending.commit) {
+            let (group, error) = self.try_group(vec![pending]).await?;
+            return Some((group.into_iter().next()?, error));
+        }
+        match self.attempt_connected(&pending.commit).await {
+            Ok(done) => self.answer(vec![pending], &done),
+            Err(Failed::Separable(error @ StoreError::Locked { .. })) => return Some((pending, error)),
+            Err(failed) => refuse(vec![pending], &failed),
+        }
+        None
+    }
+
+    /// Halves a group that waits for somebody else's transaction until it is known whose commits wait, and sets those aside.
+    async fn halve(&mut self, group: Vec<Pending>) {
+        let until = Instant::now() + HALVING;
+        self.wait_for_locks(aside::TRY).await;
+        // The last one comes next.
+        let mut parts = halves(group);
+        while let Some(part) = parts.pop() {
+            let part = self.without_those_aside(part);
+            if part.is_empty() {
+                continue;
+            }
+            let tried =
+                if Instant::now() < until { self.try_group(part).await.map(|(part, _)| part) } else { Some(part) };
+            let Some(waits) = tried else { continue };
+            if waits.len() == 1 || Instant::now() >= until {
+                // If it took too long to find out, all of them wait.
+                for pending in waits {
+                    self.set_aside(pending);
+                }
+            } else {
+                parts.extend(halves(waits));
+            }
+        }
+        self.wait_for_locks(GROUP_WAITS).await;
+    }
+
+    /// Hands the commits over that wait for the same as others aside. Returns the rest.
+    fn without_those_aside(&self, group: Vec<Pending>) -> Vec<Pending> {
+        match &self.aside {
+            Some(aside) => aside.take(group),
+            None => group,
+        }
+    }
+
+    fn set_aside(&self, pending: Pending) {
+        match &self.aside {
+            Some(aside) => aside.hand_over(pending),
+            None => refuse(vec![pending], &Failed::store(StoreError::Locked { waited: LOCK_TIMEOUT })),
         }
     }
 
@@ -155,6 +230,11 @@ impl Writer {
             Attempt::Done(done) => {
                 self.cache.confirm();
                 Ok(Some(done))
+            }
+            // Somebody else's transaction stays open: with more care it would be waited for again.
+            Attempt::Again(error @ StoreError::Locked { .. }) => {
+                self.cache.doubt(commits);
+                Err(Failed::Separable(error))
             }
             Attempt::Again(_) | Attempt::Lost(_) => {
                 self.cache.doubt(commits);
@@ -233,4 +313,10 @@ impl Writer {
             GlobalPosition::new(positions.get(event).copied().unwrap_or_default().cast_unsigned())
         });
     }
+}
+
+/// Halves a group: the front half comes last.
+fn halves(mut group: Vec<Pending>) -> Vec<Vec<Pending>> {
+    let back = group.split_off(group.len() / 2);
+    vec![back, group]
 }

@@ -5,21 +5,27 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::Mutex;
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions, Postgres};
-use sqlx::{Executor as _, Row as _};
+use sqlx::{Executor as _, Row as _, Transaction};
 
 use super::PostgresStore;
+use super::again::Trouble;
+use super::error::{fault, store_error};
 use super::history::Histories;
+use super::open::is_temporary;
 use crate::query::{EVERY_TABLE, QueryArg, QueryFault, QueryScope};
-use crate::store::StoreConnection;
+use crate::store::{StoreConnection, StoreError};
 
 impl StoreConnection for PgConnection {
     type Store = PostgresStore;
 }
 
-/// A connection that is lent to a query. Dropped, it goes back, without whatever transaction or setting was left on it.
-pub struct ReadConnection(PoolConnection<Postgres>);
+/// A connection that is lent to a query, in a transaction that only reads. Dropped, it goes back, without whatever transaction or setting was left
+/// on it.
+pub struct ReadConnection(Transaction<'static, Postgres>);
+
+/// Begins the transaction of a query. Once something was read in it, the server refuses to let it write, whoever asks.
+const READING: &str = "BEGIN TRANSACTION READ ONLY; SELECT 1";
 
 impl fmt::Debug for ReadConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,7 +92,19 @@ impl<'a> QueryArg<'a, PostgresStore> for &'a mut PgConnection {
 
     async fn hold(scope: &QueryScope<PostgresStore>) -> Result<ReadConnection, QueryFault> {
         let store = scope.store();
-        store.lend_of(&store.shared.functions).await.map(ReadConnection).map_err(QueryFault::Store)
+        let mut trouble = Trouble::new(store.shared.place.connect_timeout);
+        loop {
+            if store.queue.is_closed() {
+                return Err(QueryFault::Store(StoreError::Closed));
+            }
+            let begun = store.shared.place.patience.answered(store.shared.functions.begin_with(READING)).await;
+            match begun {
+                Ok(transaction) => return Ok(ReadConnection(transaction)),
+                Err(sqlx::Error::PoolClosed) => return Err(QueryFault::Store(StoreError::Closed)),
+                Err(error) if (is_temporary(&error) || fault(&error).breaks_connection()) && trouble.again().await => {}
+                Err(error) => return Err(QueryFault::Store(store_error(error, "connecting"))),
+            }
+        }
     }
 
     fn lend(held: &'a mut ReadConnection) -> Result<Self, QueryFault> {

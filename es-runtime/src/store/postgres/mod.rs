@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `options`, `open`, `pool`, `again` | how a store is opened; connections, migrations; reads and transactions on the pool; repeating them |
 //! | `writer`, `group`, `outcome` | the one task that appends; one group through one transaction; what became of it where the server does not say |
+//! | `aside` | commits that wait for somebody else's open transaction |
 //! | `lookup` | what a group is decided on where it is not decided on trust (`store/group`) |
 //! | `append` | the call that writes a group |
 //! | `silence` | connections on which nothing comes any more |
@@ -25,6 +26,7 @@
 
 mod again;
 mod append;
+mod aside;
 mod batch;
 mod checkpoints;
 mod claims;
@@ -79,6 +81,7 @@ use super::{
 };
 use crate::event::{AnyEvent, GlobalPosition, Recorded, StreamId, Version};
 use crate::store::group::answer::Pending;
+use aside::Aside;
 use error::{damaged, store_error};
 use horizon::Horizon;
 use open::Place;
@@ -194,10 +197,17 @@ impl PostgresStore {
         let (queue, work) = mpsc::channel(options.queue);
         // The writer: one task for everything that appends, so that groups form. It holds no handle to the store, so it ends when the last
         // one is dropped.
-        let writer = Writer::new(place.clone(), &options, line, stored, work).await?;
+        let mut writer = Writer::new(place.clone(), &options, line, stored.clone(), work).await?;
+        let (aside, task) = Aside::new(Writer::aside(place.clone(), &options, stored), options.queue);
+        writer.aside = Some(aside);
+        let ended_too = ended.clone();
         tokio::spawn(async move {
             writer.run().await;
             drop(ended);
+        });
+        tokio::spawn(async move {
+            task.run().await;
+            drop(ended_too);
         });
         let (horizon, agent) = Horizon::new(pool.clone(), lock_class, place.histories.clone(), place.patience.clone());
         let tasks = [

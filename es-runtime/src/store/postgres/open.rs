@@ -176,13 +176,17 @@ impl Place {
     }
 
     /// Connects for appending: whoever is in the way is waited for, for a while.
-    pub(super) async fn connect_writer(&self) -> Result<Line, StoreError> {
-        let options = self.options.clone().options([("lock_timeout", LOCK_TIMEOUT.as_millis())]);
+    pub(super) async fn connect_writer(&self, lock_timeout: Duration) -> Result<Line, StoreError> {
+        let options = self.options.clone().options([("lock_timeout", lock_timeout.as_millis())]);
         self.connect(&options, Some(&self.histories)).await
     }
 
-    pub(super) async fn limit_waiting(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
-        let limit = format!("SET lock_timeout = {}", LOCK_TIMEOUT.as_millis());
+    pub(super) async fn limit_waiting(
+        &self,
+        connection: &mut PgConnection,
+        lock_timeout: Duration,
+    ) -> Result<(), StoreError> {
+        let limit = format!("SET lock_timeout = {}", lock_timeout.as_millis());
         let set = self.patience.answered(connection.execute(AssertSqlSafe(limit))).await;
         set.map(drop).map_err(|error| store_error(error, "connecting"))
     }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection as _, Executor as _};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
 use super::again::Trouble;
 use super::connected::{Broken, run_function};
 use super::error::DbError;
 use super::group::{Attempt, Done};
+use super::open::LOCK_TIMEOUT;
 use super::silence::Patience;
 use super::sync::{Decided, decide, write};
 use super::writer::Writer;
@@ -17,7 +18,7 @@ use crate::projection::{ConnectedProjector, HandlerMode};
 use crate::store::group::answer::Failed;
 use crate::store::group::plan::Fate;
 use crate::store::group::sync::refused;
-use crate::store::{AppendError, NewCommit};
+use crate::store::{AppendError, NewCommit, StoreError};
 
 /// How often such a commit is decided anew.
 const ROUNDS: usize = 8;
@@ -45,7 +46,11 @@ impl Writer {
         loop {
             let attempt = self.write_connected(commit).await;
             self.allow_writing().await;
-            if let Some(done) = attempts.after(attempt?).await? {
+            let attempt = attempt?;
+            if let Attempt::Again(error @ StoreError::Locked { .. }) = attempt {
+                return Err(Failed::Separable(error));
+            }
+            if let Some(done) = attempts.after(attempt).await? {
                 return Ok(done);
             }
         }
@@ -73,8 +78,10 @@ impl Writer {
 
     /// Takes back what was set for functions.
     async fn allow_writing(&mut self) {
+        let limit = self.lock_timeout.as_millis();
         let Ok(line) = self.line().await else { return };
-        if line.connection.execute("SET default_transaction_read_only = off").await.is_err() {
+        let set = format!("SET default_transaction_read_only = off; SET lock_timeout = {limit}");
+        if line.connection.execute(AssertSqlSafe(set)).await.is_err() {
             self.lose();
         }
     }
@@ -113,7 +120,9 @@ async fn store_alone(
     commit: &NewCommit,
 ) -> Result<(Decided, Vec<i64>, Result<(), sqlx::Error>), Ended> {
     // What a function does behind the end of its transaction changes nothing.
-    patience.answered(connection.execute("SET default_transaction_read_only = on")).await?;
+    // For what it does with tables of its own, it waits longer than a group.
+    let set = format!("SET default_transaction_read_only = on; SET lock_timeout = {}", LOCK_TIMEOUT.as_millis());
+    patience.answered(connection.execute(AssertSqlSafe(set))).await?;
     // sqlx's own transaction, so that functions may begin one inside.
     let mut transaction = patience.answered(connection.begin_with("BEGIN READ WRITE")).await?;
     match inside(&mut transaction, last_stream, commit).await {

@@ -7,6 +7,7 @@ use sqlx::postgres::PgConnection;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use super::aside::{self, Aside};
 use super::open::Place;
 use super::options::PostgresOptions;
 use super::outcome::Session;
@@ -15,6 +16,9 @@ use crate::store::StoreError;
 use crate::store::group::answer::Pending;
 use crate::store::group::cache::StreamCache;
 use crate::store::group::limits::{GroupLimits, Size};
+
+/// How long a group waits for somebody else's transaction before it is halved. Longer than appends are held off for a version that takes over.
+pub(super) const GROUP_WAITS: Duration = Duration::from_millis(250);
 
 /// How many numbers for new streams are taken at once: what the sequence `stream_numbers` counts by.
 pub(super) const NUMBERS: i64 = 1_024;
@@ -44,6 +48,10 @@ pub(super) struct Writer {
     queue: mpsc::Receiver<Work>,
     limits: GroupLimits,
     linger: Duration,
+    /// How long the connection waits for somebody else's transaction.
+    pub(super) lock_timeout: Duration,
+    /// Where commits wait for somebody else's transaction; `None` for the writer that is there.
+    pub(super) aside: Option<Aside>,
 }
 
 /// The connection that appends, and its session on the server.
@@ -81,11 +89,27 @@ impl Writer {
         stored: watch::Sender<GlobalPosition>,
         queue: mpsc::Receiver<Work>,
     ) -> Result<Self, StoreError> {
-        place.limit_waiting(&mut line.connection).await?;
+        place.limit_waiting(&mut line.connection, GROUP_WAITS).await?;
+        Ok(Self { line: Some(line), ..Self::without_line(place, options, stored, queue, GROUP_WAITS) })
+    }
+
+    /// Makes the writer for commits that wait aside. It connects when there is one.
+    pub(super) fn aside(place: Place, options: &PostgresOptions, stored: watch::Sender<GlobalPosition>) -> Self {
+        let (_nobody, nothing) = mpsc::channel(1);
+        Self::without_line(place, options, stored, nothing, aside::TRY)
+    }
+
+    fn without_line(
+        place: Place,
+        options: &PostgresOptions,
+        stored: watch::Sender<GlobalPosition>,
+        queue: mpsc::Receiver<Work>,
+        lock_timeout: Duration,
+    ) -> Self {
         let most = usize::try_from(NUMBERS).unwrap_or(usize::MAX);
-        Ok(Self {
+        Self {
             place,
-            line: Some(line),
+            line: None,
             cache: StreamCache::new(options.cached_streams, false).trust_rules(),
             numbers: Numbers::default(),
             stored,
@@ -93,7 +117,9 @@ impl Writer {
             // A group finds numbers for all of its streams in one block.
             limits: GroupLimits { commits: options.group.commits.min(most), ..options.group },
             linger: options.linger,
-        })
+            lock_timeout,
+            aside: None,
+        }
     }
 
     /// Works until the store is closed or its last handle is gone, and everything that was in line is done.
@@ -126,12 +152,26 @@ impl Writer {
             let company = commits + self.queue.len() + usize::from(held.is_some());
             target = if company > 1 { company } else { 0 };
         }
+        self.disconnect().await;
+        for closed in closing {
+            let _nobody_waits = closed.send(());
+        }
+    }
+
+    pub(super) async fn disconnect(&mut self) {
         if let Some(line) = self.line.take() {
             // Nothing runs on it any more; a connection that does not close well is closed by the server.
             let _ = line.connection.close().await;
         }
-        for closed in closing {
-            let _nobody_waits = closed.send(());
+    }
+
+    /// Sets how long the connection waits for others, where there is one.
+    pub(super) async fn wait_for_locks(&mut self, timeout: Duration) {
+        self.lock_timeout = timeout;
+        if let Some(line) = &mut self.line
+            && self.place.limit_waiting(&mut line.connection, timeout).await.is_err()
+        {
+            self.lose();
         }
     }
 
@@ -168,7 +208,7 @@ impl Writer {
     }
 
     async fn new_line(&mut self) -> Result<Line, StoreError> {
-        let line = self.place.connect_writer().await?;
+        let line = self.place.connect_writer(self.lock_timeout).await?;
         // A server that took the place of the last one may know less than this writer remembers.
         self.cache.forget();
         self.numbers = Numbers::default();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sqlx::postgres::PgConnection;
-use sqlx::{Executor as _, Row as _};
+use sqlx::{Connection as _, Executor as _, Row as _};
 
 use super::place::Place;
 use crate::projection::{BoxFuture, ProjectionDescriptor};
@@ -14,7 +14,11 @@ use crate::read_model::{
 use crate::store::postgres::ReadConnection;
 use crate::store::{EventStore as _, PostgresStore, StoreError};
 use crate::testing::contract::fixture::{append, stream, within};
-use crate::testing::contract::read_side::{BALANCES, FIRST, register};
+use crate::testing::contract::read_side::{BALANCES, FIRST, positions, register};
+
+/// The server's code of a write in a transaction that only reads, and of a change of its mode that comes too late.
+const READ_ONLY: &str = "25006";
+const LATE_MODE: &str = "25001";
 
 struct NoRows;
 
@@ -59,10 +63,31 @@ async fn a_lent_connection_cannot_write_and_leaves_nothing_behind() {
     let place = Place::new();
     let store = place.open().await;
     register(&store, &FIRST).await;
+    let refused = async |sql: &'static str| {
+        let mut held = hold(&store).await;
+        let error = sqlx::raw_sql(sql).execute(lend(&mut held)).await.expect_err(sql);
+        give_back(&store, held).await;
+        error.as_database_error().and_then(|error| error.code().map(String::from)).expect("the server's")
+    };
     for _ in 0..8 {
+        let write = "UPDATE subscriptions SET position = 1000000";
+        assert_eq!(refused(write).await, READ_ONLY);
+        // It takes no other mode, however it is asked to.
+        for mode in [
+            "BEGIN READ WRITE; UPDATE subscriptions SET position = 1000000; COMMIT",
+            "SET TRANSACTION READ WRITE; UPDATE subscriptions SET position = 1000000; COMMIT",
+            "SET transaction_read_only = off; UPDATE subscriptions SET position = 1000000",
+            "SAVEPOINT here; SET TRANSACTION READ WRITE",
+        ] {
+            assert_eq!(refused(mode).await, LATE_MODE, "{mode}");
+        }
+        assert_eq!(refused("COMMIT; UPDATE subscriptions SET position = 1000000").await, READ_ONLY);
         let mut held = hold(&store).await;
         let db = lend(&mut held);
-        assert!(db.execute("DELETE FROM balances_v1").await.is_err());
+        // A transaction of the handler's is one inside.
+        let mut inner = db.begin().await.expect("begun");
+        inner.execute("SELECT 1").await.expect("read");
+        inner.commit().await.expect("committed");
         let path = db.fetch_one("SHOW search_path").await.expect("a row");
         assert!(path.get::<&str, _>(0).starts_with("t_"), "{path:?}");
         // An untidy handler.
@@ -71,6 +96,7 @@ async fn a_lent_connection_cannot_write_and_leaves_nothing_behind() {
         db.execute("BEGIN; SELECT count(*) FROM es_runtime_has_no_such_table").await.expect_err("no such table");
         give_back(&store, held).await;
     }
+    assert_eq!(positions(&store, &FIRST).await, [0]);
     let locked = "SELECT pid::text FROM pg_locks WHERE locktype = 'advisory' AND classid = 1 AND objid = 1";
     assert_eq!(place.column(locked).await, [""; 0]);
     append(&store, &stream("a"), 0, 1).await;
