@@ -14,7 +14,7 @@ pub(super) async fn connect(file: &Path) -> SqliteConnection {
 }
 
 /// Runs statements on a store's file without the store.
-pub(super) async fn raw(file: &Path, sql: &str) {
+pub async fn raw(file: &Path, sql: &str) {
     let mut connection = connect(file).await;
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();

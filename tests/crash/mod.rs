@@ -2,7 +2,7 @@
 
 pub(crate) mod child;
 mod claims;
-mod damage;
+pub(crate) mod damage;
 mod faults;
 mod kill;
 mod opening;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use es_runtime::event::{CausationId, CommandId, CorrelationId};
 use es_runtime::prelude::*;
-use es_runtime::store::Store;
+use es_runtime::store::{Store, StoreError};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 
-use crate::domain::{Account, Deposit, Open, Withdraw, bank, on_every_store};
+use crate::domain::{Account, Bank, Deposit, Open, Withdraw, bank, on_every_store};
 
 on_every_store! {
     metadata_is_stored_with_every_event,
@@ -14,6 +15,7 @@ on_every_store! {
     an_expected_version_is_enforced,
     an_expected_version_is_compared_with_the_store,
     a_timeout_that_is_long_enough_changes_nothing,
+    a_handle_of_a_tenant_works_on_the_tenants_data,
 }
 
 async fn metadata_is_stored_with_every_event<S: Store>(store: S) {
@@ -87,4 +89,47 @@ async fn a_timeout_that_is_long_enough_changes_nothing<S: Store>(store: S) {
     let account = Uuid::now_v7();
     let open = bank.dispatch(Open { account, owner: "ann".into() }).timeout(Duration::from_secs(60));
     assert_eq!(open.await.unwrap().version(), 1);
+}
+
+/// A handle of a tenant, against the calls that name the tenant themselves.
+async fn a_handle_of_a_tenant_works_on_the_tenants_data<S: Store>(store: S) {
+    let bank = bank(store).await;
+    let (acme, other) = (bank.of_tenant("acme"), bank.of_tenant("other"));
+    let [account, ours] = [Uuid::from_u128(1), Uuid::from_u128(2)];
+    acme.dispatch(Open { account, owner: "ada".into() }).await.unwrap();
+    let json = serde_json::json!({ "account": account, "cents": 5, "note": "" });
+    acme.dispatch_json("Deposit", json.clone()).await.unwrap();
+    acme.dispatch_json_slice("Deposit", json.to_string().as_bytes()).await.unwrap();
+    let imported = futures_util::stream::iter([Deposit::of(account, 1), Deposit::of(account, 2)]);
+    let outcomes: Vec<_> = acme.dispatch_all(imported).collect().await;
+    assert!(outcomes.iter().all(|imported| imported.outcome.is_ok()), "{outcomes:?}");
+    // Claims are the tenant's, too.
+    other.dispatch(Open { account, owner: "ada".into() }).await.unwrap();
+    bank.dispatch(Open { account: ours, owner: "ada".into() }).await.unwrap();
+
+    assert_eq!(acme.load::<Account>(account).await.unwrap().into_state().unwrap().balance(), 13);
+    assert_eq!(bank.load::<Account>(account).tenant("acme").await.unwrap().version(), 5);
+    assert!(bank.load::<Account>(account).await.unwrap().state().is_none());
+    assert_eq!(acme.load::<Account>(account).tenant("other").await.unwrap().version(), 1, "a call may name another");
+    let lengths =
+        [acme.history::<Account>(account).await.unwrap().len(), bank.history::<Account>(account).await.unwrap().len()];
+    assert_eq!(lengths, [5, 0]);
+    let events = |app: &App<Bank, S>| app.events().try_collect::<Vec<_>>();
+    assert_eq!(events(&acme).await.unwrap().len(), 5);
+    assert_eq!(events(&other).await.unwrap().len(), 1);
+    assert_eq!(events(&bank).await.unwrap().len(), 7, "the whole log");
+
+    let theirs = acme.identify::<Account>("iban", "DE1", account).await.unwrap();
+    assert_eq!((theirs, bank.identity::<Account>("iban", "DE1").await.unwrap()), (account, None));
+    assert_eq!(bank.identify::<Account>("iban", "DE1", ours).await.unwrap(), ours);
+    assert_eq!(acme.identity::<Account>("iban", "DE1").await.unwrap(), Some(account));
+    // On every store an id may be as long.
+    let long = "x".repeat(2_600);
+    for refused in [
+        acme.identify::<Account>("iban", &long, account).await.map(drop),
+        acme.identity::<Account>("iban", &long).await.map(drop),
+    ] {
+        let error = refused.unwrap_err();
+        assert!(matches!(error, StoreError::Refused { .. }) && !error.is_retryable(), "{error:?}");
+    }
 }

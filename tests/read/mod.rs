@@ -12,6 +12,7 @@ mod processes;
 mod properties;
 mod queries;
 mod rebuild;
+mod refused;
 mod renames;
 mod shared_rows;
 mod subscriptions;

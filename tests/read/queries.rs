@@ -107,6 +107,11 @@ async fn tenants_see_their_own_rows<S: Store>(store: S) {
     assert_eq!(bank.query(BalanceOf { account }).await.unwrap().unwrap().owner, "ann");
     assert_eq!(bank.query(BalanceOf { account }).tenant("acme").await.unwrap().unwrap().owner, "bob");
     assert_eq!(bank.query(BalanceOf { account }).tenant("other").await.unwrap(), None);
+    let acme = bank.of_tenant("acme");
+    assert_eq!(acme.query(BalanceOf { account }).await.unwrap().unwrap().owner, "bob");
+    let json = acme.query_json("BalanceOf", serde_json::json!({ "account": account })).await.unwrap();
+    assert_eq!(json["owner"], "bob");
+    assert_eq!(acme.table::<Balance>().get(&account).await.unwrap().unwrap().owner, "bob");
     assert_eq!(bank.table::<Balance>().of_tenant("acme").count().await.unwrap(), 1);
 }
 

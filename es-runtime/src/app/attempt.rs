@@ -440,6 +440,9 @@ where
             AppendError::Invalid(error) => {
                 DispatchError::NotStorable { what: self.stream.to_string(), reason: error.to_string() }
             }
+            AppendError::Store(StoreError::Refused { reason }) => {
+                DispatchError::NotStorable { what: self.stream.to_string(), reason }
+            }
             AppendError::Overloaded => DispatchError::Overloaded,
             AppendError::Store(error) => DispatchError::Unavailable(error),
             AppendError::Uncertain { reason } => DispatchError::Uncertain { command_id: self.command_id, reason },

@@ -28,7 +28,7 @@ use crate::error::{AnyDomainError, DispatchError};
 use crate::event::{Recorded, StreamId, Version};
 use crate::query::{AnswersOn, QueryOf};
 use crate::read_model::{ReadModel, Rows, Table};
-use crate::store::{ExternalId, Store, StoreError};
+use crate::store::{ExternalId, Store, StoreError, longest};
 use crate::subscription::Control;
 
 /// A domain on a store: dispatches commands and reads what they left.
@@ -36,12 +36,14 @@ use crate::subscription::Control;
 /// Cloning copies a pointer. [`shutdown`](Self::shutdown) drains and closes; dropping the last handle frees the store.
 pub struct App<D, S> {
     engine: Arc<Engine<S>>,
+    /// Whose data it works on, unless a call says otherwise; empty: the default tenant's.
+    tenant: Arc<str>,
     domain: PhantomData<fn() -> D>,
 }
 
 impl<D, S> Clone for App<D, S> {
     fn clone(&self) -> Self {
-        Self { engine: Arc::clone(&self.engine), domain: PhantomData }
+        Self { engine: Arc::clone(&self.engine), tenant: Arc::clone(&self.tenant), domain: PhantomData }
     }
 }
 
@@ -62,8 +64,35 @@ impl<D, S: Store> App<D, S> {
 }
 
 impl<D: DomainOn<S>, S: Store> App<D, S> {
-    pub(crate) const fn new(engine: Arc<Engine<S>>) -> Self {
-        Self { engine, domain: PhantomData }
+    pub(crate) fn new(engine: Arc<Engine<S>>) -> Self {
+        Self { engine, tenant: Arc::default(), domain: PhantomData }
+    }
+
+    /// Returns a handle to the same application that works on the data of one tenant: what it dispatches, asks, loads, reads and identifies is the
+    /// tenant's, unless a call names another one. [`caught_up`](Self::caught_up), [`subscriptions`](Self::subscriptions),
+    /// [`event_count`](Self::event_count) and [`shutdown`](Self::shutdown) are about the whole application.
+    ///
+    /// A connection that a query handler takes sees the rows of every tenant, whoever asks: its statements have to say `es_tenant = …`.
+    ///
+    /// ```
+    /// # use es_runtime::prelude::*;
+    /// # domain! { pub Bank = "bank"; aggregates: []; commands: [] }
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let bank: App<Bank, MemoryStore> = App::builder(MemoryStore::new()).build().await?;
+    /// let acme = bank.of_tenant("acme");
+    /// assert_eq!(acme.tenant(), "acme");
+    /// # Ok::<_, Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn of_tenant(&self, tenant: impl Into<Arc<str>>) -> Self {
+        Self { tenant: tenant.into(), ..self.clone() }
+    }
+
+    /// Returns the tenant whose data this handle works on; empty for the default one.
+    #[must_use]
+    pub fn tenant(&self) -> &str {
+        &self.tenant
     }
 
     /// Dispatches a command. Options may follow; then it is awaited.
@@ -76,7 +105,7 @@ impl<D: DomainOn<S>, S: Store> App<D, S> {
     ///
     /// Dropped before it is done, it leaves the whole command or nothing.
     pub fn dispatch<C: CommandOf<D, Path>, Path>(&self, command: C) -> Dispatch<D, S, C, Path> {
-        Dispatch::new(Arc::clone(&self.engine), command)
+        Dispatch::new(Arc::clone(&self.engine), command).tenant(&*self.tenant)
     }
 
     /// Dispatches all commands of a stream, many at a time; see [`DispatchAll`].
@@ -85,12 +114,14 @@ impl<D: DomainOn<S>, S: Store> App<D, S> {
         I: Stream<Item = C> + Send + 'static,
         C: CommandOf<D, Path>,
     {
-        DispatchAll::new(Arc::clone(&self.engine), commands)
+        let tenant = Arc::clone(&self.tenant);
+        let all = DispatchAll::new(Arc::clone(&self.engine), commands);
+        if tenant.is_empty() { all } else { all.options(move |_, options| options.tenant(&*tenant)) }
     }
 
     /// Dispatches a command by its name, from JSON: for HTTP, brokers and tools. The checks and errors are the same.
     pub fn dispatch_json(&self, command: impl Into<String>, json: Value) -> DispatchJson<S> {
-        DispatchJson::new(Arc::clone(&self.engine), command.into(), Input::Value(json))
+        DispatchJson::new(Arc::clone(&self.engine), command.into(), Input::Value(json)).tenant(&*self.tenant)
     }
 
     /// Dispatches a command by its name, from the bytes of its JSON, which may be anything.
@@ -101,7 +132,7 @@ impl<D: DomainOn<S>, S: Store> App<D, S> {
             Ok(()) => Input::Bytes(json.to_vec()),
             Err(error) => Input::Refused(Box::new(error)),
         };
-        DispatchJson::new(Arc::clone(&self.engine), command, input)
+        DispatchJson::new(Arc::clone(&self.engine), command, input).tenant(&*self.tenant)
     }
 
     /// Asks a query. Options may follow; then it is awaited.
@@ -117,19 +148,19 @@ impl<D: DomainOn<S>, S: Store> App<D, S> {
     where
         Q: QueryOf<D, Path> + AnswersOn<S>,
     {
-        Ask::new(Arc::clone(&self.engine), query)
+        Ask::new(Arc::clone(&self.engine), query).tenant(&*self.tenant)
     }
 
     /// Asks a query by its name, from JSON: for HTTP and tools. The answer is JSON too.
     pub fn query_json(&self, query: impl Into<String>, json: Value) -> AskJson<S> {
-        AskJson::new(Arc::clone(&self.engine), query.into(), json)
+        AskJson::new(Arc::clone(&self.engine), query.into(), json).tenant(&*self.tenant)
     }
 
     /// Gives the rows of a read model: for tools and tests. Handlers of queries take them as a parameter.
     #[must_use]
     pub fn table<R: ReadModel>(&self) -> Table<R> {
         let rows: Arc<dyn Rows> = Arc::<super::read_models::Serving<S>>::clone(&self.engine.read_side.rows);
-        Table { rows, tenant: Arc::default(), row: PhantomData }
+        Table { rows, tenant: Arc::clone(&self.tenant), row: PhantomData }
     }
 
     /// Waits until every projection serves in this program's version, and has passed what is in the log now.
@@ -146,7 +177,7 @@ impl<D: DomainOn<S>, S: Store> App<D, S> {
     /// Loads the state and version of one aggregate from the store; an earlier one with
     /// [`at_version`](Load::at_version) or [`at_time`](Load::at_time).
     pub fn load<A: Aggregate>(&self, id: impl Borrow<A::Id>) -> Load<S, A> {
-        Load::new(Arc::clone(&self.engine), id.borrow())
+        Load::new(Arc::clone(&self.engine), id.borrow()).tenant(&*self.tenant)
     }
 
     /// Reads the recorded events of one aggregate.
@@ -158,12 +189,12 @@ impl<D: DomainOn<S>, S: Store> App<D, S> {
         &self,
         id: impl Borrow<A::Id> + Send,
     ) -> Result<Vec<Recorded<A::Event>>, StoreError> {
-        let stream = A::stream(id.borrow());
+        let stream = A::stream(id.borrow()).with_tenant(&*self.tenant);
         drop(id);
         self.history_of::<A>(&stream).await
     }
 
-    /// Reads the recorded events of one aggregate by its stream: for tenants.
+    /// Reads the recorded events of one aggregate by its stream, whoever's it is.
     ///
     /// # Errors
     ///
@@ -184,10 +215,11 @@ impl<D: DomainOn<S>, S: Store> App<D, S> {
         }
     }
 
-    /// Reads the whole log; see [`EventLog`].
+    /// Reads the whole log, or of a tenant's handle, that tenant's part of it; see [`EventLog`].
     #[must_use]
     pub fn events(&self) -> EventLog<S> {
-        EventLog::new(Arc::clone(&self.engine))
+        let log = EventLog::new(Arc::clone(&self.engine));
+        if self.tenant.is_empty() { log } else { log.tenant(&*self.tenant) }
     }
 
     /// Counts the events of all streams.
@@ -203,9 +235,9 @@ impl<D: DomainOn<S>, S: Store> App<D, S> {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the store cannot be read, or the stored key is not an id of `A`.
+    /// [`StoreError`] if the id is longer than [`NewCommit::LONGEST_KEY`](crate::store::NewCommit::LONGEST_KEY), the store cannot be read, or the stored key is not an id of `A`.
     pub async fn identity<A: Aggregate>(&self, source: &str, external: &str) -> Result<Option<A::Id>, StoreError> {
-        let external = external_id::<A>(source, external);
+        let external = self.external_id::<A>(source, external)?;
         self.engine.store.identity(&external).await?.map(|key| parse_id::<A>(&external, &key)).transpose()
     }
 
@@ -222,9 +254,16 @@ impl<D: DomainOn<S>, S: Store> App<D, S> {
         external: &str,
         candidate: A::Id,
     ) -> Result<A::Id, StoreError> {
-        let external = external_id::<A>(source, external);
+        let external = self.external_id::<A>(source, external)?;
         let key = self.engine.store.identify(&external, &candidate.to_string()).await?;
         parse_id::<A>(&external, &key)
+    }
+
+    fn external_id<A: Aggregate>(&self, source: &str, id: &str) -> Result<ExternalId, StoreError> {
+        let tenant = self.tenant.to_string();
+        longest("id of another system", &[&tenant, A::NAME, source, id])
+            .map_err(|error| StoreError::Refused { reason: error.to_string() })?;
+        Ok(ExternalId { tenant, category: A::NAME.to_owned(), source: source.to_owned(), id: id.to_owned() })
     }
 
     /// Forgets the idempotency keys recorded before a time, and says how many.
@@ -257,10 +296,6 @@ impl<D: DomainOn<S>, S: Store> App<D, S> {
     pub async fn shutdown(&self) {
         self.engine.shutdown().await;
     }
-}
-
-fn external_id<A: Aggregate>(source: &str, id: &str) -> ExternalId {
-    ExternalId { tenant: String::new(), category: A::NAME.to_owned(), source: source.to_owned(), id: id.to_owned() }
 }
 
 fn parse_id<A: Aggregate>(external: &ExternalId, key: &str) -> Result<A::Id, StoreError> {

@@ -1,6 +1,7 @@
 //! The whole log as a stream.
 
 use std::fmt;
+use std::future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -31,12 +32,13 @@ pub struct EventLog<S> {
     engine: Arc<Engine<S>>,
     from: GlobalPosition,
     follow: bool,
+    tenant: Option<Arc<str>>,
     running: Option<BoxStream<'static, Result<Recorded<AnyEvent>, StoreError>>>,
 }
 
 impl<S: Store> EventLog<S> {
     pub(crate) const fn new(engine: Arc<Engine<S>>) -> Self {
-        Self { engine, from: GlobalPosition::START, follow: false, running: None }
+        Self { engine, from: GlobalPosition::START, follow: false, tenant: None, running: None }
     }
 
     /// Begins with the first event after a position. Without it, with the first event there is.
@@ -53,6 +55,13 @@ impl<S: Store> EventLog<S> {
         self
     }
 
+    /// Gives only the events of one tenant. The whole log is read for them.
+    #[must_use]
+    pub fn tenant(mut self, tenant: impl Into<Arc<str>>) -> Self {
+        self.tenant = Some(tenant.into());
+        self
+    }
+
     /// Decodes each event as one of domain `D`'s.
     ///
     /// # Errors
@@ -63,6 +72,7 @@ impl<S: Store> EventLog<S> {
     }
 
     fn start(&self) -> BoxStream<'static, Result<Recorded<AnyEvent>, StoreError>> {
+        let tenant = self.tenant.clone();
         let tail = Tail {
             engine: Arc::clone(&self.engine),
             after: self.from,
@@ -75,6 +85,10 @@ impl<S: Store> EventLog<S> {
             Ok::<_, StoreError>(page.map(|events| (stream::iter(events).map(Ok), tail)))
         })
         .try_flatten()
+        .try_filter(move |event| {
+            let is_wanted = tenant.as_deref().is_none_or(|tenant| event.stream().tenant() == tenant);
+            future::ready(is_wanted)
+        })
         .boxed()
     }
 }

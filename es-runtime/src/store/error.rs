@@ -34,6 +34,12 @@ pub enum StoreError {
         /// What the store said.
         reason: String,
     },
+    /// The database refuses the values, and would again: one is larger than it takes, or none of its kind, or breaks a constraint. Nothing was stored.
+    #[error("the database refuses the values; nothing was stored: {reason}")]
+    Refused {
+        /// What was tried, and what the database said.
+        reason: String,
+    },
     /// The database cannot be written.
     #[error("the database is read-only; nothing was stored: {reason}")]
     ReadOnly {

@@ -222,7 +222,9 @@ async fn settle<S: Store>(
             Ok(_) => return Ok(Tried::Handled),
             Err(BatchError::LettersChanged) => return Ok(Tried::Gone),
             Err(BatchError::Failed { failure, .. }) => return Ok(Tried::Failed(failure.to_string())),
-            Err(BatchError::Unstorable { reason }) => return Ok(Tried::Failed(reason)),
+            Err(BatchError::Unstorable { reason } | BatchError::Store(StoreError::Refused { reason })) => {
+                return Ok(Tried::Failed(reason));
+            }
             Err(BatchError::Store(error)) => return Err(error.into()),
             // The worker moved on meanwhile; or the letter is gone by now, which the next try finds out.
             Err(BatchError::Fenced | BatchError::Uncertain { .. }) => {

@@ -17,6 +17,7 @@ use super::open::LOCK_TIMEOUT;
 use super::writer::Writer;
 use crate::event::StreamId;
 use crate::store::group::answer::{Failed, Pending, refuse};
+use crate::store::group::sync::is_connected;
 use crate::store::{NewCommit, StoreError};
 
 /// How long a part of a group, and a commit that waits aside beside many others, waits for a lock at a time.
@@ -24,6 +25,9 @@ pub(super) const TRY: Duration = Duration::from_millis(20);
 
 /// For how long commits come here after one of them has waited in vain.
 const REMEMBERED: Duration = Duration::from_secs(10);
+
+/// How many commits are tried together at most.
+const GROUP: usize = 256;
 
 /// How many keys are remembered before those are forgotten for which nobody waits.
 const KEYS: usize = 1_024;
@@ -69,6 +73,15 @@ impl Waiting {
 }
 
 impl Held {
+    /// Takes note that a commit waits for these.
+    fn add(&self, keys: impl Iterator<Item = Key>) {
+        let until = Instant::now() + REMEMBERED;
+        let mut held = self.0.lock();
+        for key in keys {
+            held.entry(key).or_insert(Waiting { commits: 0, until }).commits += 1;
+        }
+    }
+
     /// Takes note that a commit was answered: what it waited for is free, or still held.
     fn answered(&self, keys: &[Key], is_free: bool) {
         let mut held = self.0.lock();
@@ -128,12 +141,7 @@ impl Aside {
     /// Hands a commit over that waits for somebody else's transaction. From here on, commits that may wait for the same follow it.
     pub(super) fn hand_over(&self, pending: Pending) {
         let keys = keys_of(&pending.commit);
-        let until = Instant::now() + REMEMBERED;
-        let mut held = self.held.0.lock();
-        for key in &keys {
-            held.entry(key.clone()).or_insert(Waiting { commits: 0, until }).commits += 1;
-        }
-        drop(held);
+        self.held.add(keys.iter().cloned());
         let Err(TrySendError::Full(pending) | TrySendError::Closed(pending)) = self.queue.try_send(pending) else {
             return;
         };
@@ -166,8 +174,10 @@ impl Task {
         self.writer.disconnect().await;
     }
 
-    /// Tries the commits of each stream once, in their order. Returns those that still wait.
+    /// Tries those that wait: first together, in case that they are free by now, then stream by stream. Returns those that still wait.
     async fn round(&mut self, waiting: Vec<(Pending, Instant)>) -> Vec<(Pending, Instant)> {
+        self.writer.wait_for_locks(TRY).await;
+        let waiting = self.together(waiting).await;
         let streams: FxHashSet<&StreamId> = waiting.iter().map(|(pending, _)| &pending.commit.stream).collect();
         let share = LOCK_TIMEOUT / 2 / u32::try_from(streams.len().max(1)).unwrap_or(u32::MAX);
         self.writer.wait_for_locks(share.max(TRY)).await;
@@ -193,5 +203,36 @@ impl Task {
             refuse(vec![pending], &Failed::store(error));
         }
         rest
+    }
+
+    /// Tries those that may share a transaction as groups. Returns the others, and those that wait, in their order.
+    async fn together(&mut self, waiting: Vec<(Pending, Instant)>) -> Vec<(Pending, Instant)> {
+        let alone = waiting.iter().any(|(pending, _)| is_connected(&pending.commit));
+        if waiting.len() < 2 || alone {
+            return waiting;
+        }
+        let mut waiting = waiting.into_iter();
+        loop {
+            let (group, since): (Vec<_>, Vec<_>) = waiting.by_ref().take(GROUP).unzip();
+            if group.is_empty() {
+                return Vec::new();
+            }
+            let keys: Vec<_> = group.iter().map(|pending| keys_of(&pending.commit)).collect();
+            let left = self.writer.try_group(group).await.map_or(Vec::new(), |(left, _)| left);
+            if left.len() < since.len() {
+                self.held.add(left.iter().flat_map(|pending| keys_of(&pending.commit)));
+                for keys in &keys {
+                    self.held.answered(keys, true);
+                }
+            }
+            if left.is_empty() {
+                continue;
+            }
+            // Behind those that wait come others of their streams: all of them are tried stream by stream.
+            let oldest = since.iter().min().copied().unwrap_or_else(Instant::now);
+            let is_whole = left.len() == since.len();
+            let since = since.into_iter().map(|since| if is_whole { since } else { oldest });
+            return left.into_iter().zip(since).chain(waiting).collect();
+        }
     }
 }

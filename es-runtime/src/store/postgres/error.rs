@@ -155,12 +155,12 @@ pub(super) fn store_error(error: sqlx::Error, doing: &str) -> StoreError {
         Fault::Damaged => StoreError::Damaged { place: format!("the database, {doing}"), reason: error.to_string() },
         Fault::Gone => StoreError::Gone { what: error.to_string() },
         Fault::Locked => StoreError::Locked { waited: LOCK_TIMEOUT },
+        // Where others were in the way, another error says so.
+        Fault::Constraint | Fault::Unfit => StoreError::Refused { reason: format!("{doing}: {error}") },
         // A replica becomes the primary by and by, or the address leads to the new one: it is worth another try.
-        Fault::Constraint
-        | Fault::Busy
+        Fault::Busy
         | Fault::Slow
         | Fault::ReadOnly
-        | Fault::Unfit
         | Fault::Forbidden
         | Fault::ClaimsDiffer
         | Fault::Other

@@ -101,27 +101,39 @@ impl Writer {
         }
     }
 
-    /// Stores a group and answers its tickets. Returns the group with the error if somebody else's transaction keeps it waiting: nothing of it is
-    /// stored.
+    /// Stores a group and answers its tickets. Returns those commits, with the error, that somebody else's transaction keeps waiting: nothing of them
+    /// is stored.
     pub(super) async fn try_group(&mut self, group: Vec<Pending>) -> Option<(Vec<Pending>, StoreError)> {
         let commits: Vec<&NewCommit> = group.iter().map(|pending| &pending.commit).collect();
         let rounds = if group.len() > 1 { ROUNDS } else { ROUNDS_ALONE };
         match self.attempt(&commits, rounds).await {
             Ok(done) => self.answer(group, &done),
             Err(Failed::Separable(error @ StoreError::Locked { .. })) => return Some((group, error)),
-            Err(Failed::Separable(_)) if group.len() > 1 => {
-                // Whatever a single commit brought with it must not fail its neighbours.
-                for pending in group {
-                    match self.attempt(&[&pending.commit], ROUNDS_ALONE).await {
-                        Ok(done) => self.answer(vec![pending], &done),
-                        Err(Failed::Separable(StoreError::Locked { .. })) => self.set_aside(pending),
-                        Err(failed) => refuse(vec![pending], &failed),
-                    }
-                }
-            }
+            // Whatever a single commit brought with it must not fail its neighbours.
+            Err(Failed::Separable(_)) if group.len() > 1 => return self.try_one_by_one(group).await,
             Err(failed) => refuse(group, &failed),
         }
         None
+    }
+
+    async fn try_one_by_one(&mut self, group: Vec<Pending>) -> Option<(Vec<Pending>, StoreError)> {
+        let (mut waiting, mut why) = (Vec::new(), None);
+        for pending in group {
+            // What comes behind one that waits, on its stream, waits with it.
+            if waiting.iter().any(|before: &Pending| before.commit.stream == pending.commit.stream) {
+                waiting.push(pending);
+                continue;
+            }
+            match self.attempt(&[&pending.commit], ROUNDS_ALONE).await {
+                Ok(done) => self.answer(vec![pending], &done),
+                Err(Failed::Separable(error @ StoreError::Locked { .. })) => {
+                    waiting.push(pending);
+                    why = Some(error);
+                }
+                Err(failed) => refuse(vec![pending], &failed),
+            }
+        }
+        Some((waiting, why?))
     }
 
     /// Stores one commit, of whatever kind. Returns it with the error if somebody else's transaction keeps it waiting.

@@ -167,6 +167,9 @@ impl Writer {
 
     /// Sets how long the connection waits for others, where there is one.
     pub(super) async fn wait_for_locks(&mut self, timeout: Duration) {
+        if self.lock_timeout == timeout {
+            return;
+        }
         self.lock_timeout = timeout;
         if let Some(line) = &mut self.line
             && self.place.limit_waiting(&mut line.connection, timeout).await.is_err()

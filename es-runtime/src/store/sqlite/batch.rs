@@ -128,7 +128,7 @@ impl Writer {
         results: Vec<Stored>,
     ) -> Vec<Stored> {
         let count = batches.len();
-        let certain = matches!(fault(&error), Fault::Constraint | Fault::Busy | Fault::TooBig);
+        let certain = matches!(fault(&error), Fault::Constraint | Fault::Busy | Fault::Unfit);
         if certain {
             return failed(results, count, &self.explain(error, "storing a batch"));
         }
@@ -203,7 +203,7 @@ async fn write_all(
         let result = match write_one(connection, &pending.batch, opening).await {
             Ok(done) => Ok(done),
             Err(Refused::Alone(error)) => Err(error),
-            Err(Refused::Database(error)) if matches!(fault(&error), Fault::Constraint | Fault::TooBig) => {
+            Err(Refused::Database(error)) if matches!(fault(&error), Fault::Constraint | Fault::Unfit) => {
                 Err(BatchError::Unstorable { reason: error.to_string() })
             }
             Err(Refused::Database(error)) if is_of_the_batch(&error) => Err(BatchError::Store(explain(error))),
@@ -223,7 +223,7 @@ async fn write_all(
 /// Tells whether an error is about what was written, not about the file or the connection.
 pub(super) fn is_of_the_batch(error: &sqlx::Error) -> bool {
     match fault(error) {
-        Fault::Constraint | Fault::TooBig => true,
+        Fault::Constraint | Fault::Unfit => true,
         // A plain error (code 1): a table that was dropped.
         Fault::Other => {
             error.as_database_error().is_some_and(|error| error.code().is_some_and(|code| code.as_ref() == "1"))

@@ -18,8 +18,8 @@ pub(super) enum Fault {
     ReadOnly,
     /// The file is not a database, or a damaged one.
     Damaged,
-    /// A value is larger than the database takes.
-    TooBig,
+    /// A value is larger than the database takes, or none of the kind that its column takes.
+    Unfit,
     /// The operating system refused a read, write or flush.
     Io,
     /// Anything else.
@@ -39,7 +39,7 @@ pub(super) fn fault(error: &sqlx::Error) -> Fault {
         10 => Fault::Io,
         11 | 26 => Fault::Damaged,
         13 => Fault::Full,
-        18 => Fault::TooBig,
+        18 | 20 | 25 => Fault::Unfit,
         19 => Fault::Constraint,
         _ => Fault::Other,
     }
@@ -86,7 +86,8 @@ pub(super) fn store_error(error: sqlx::Error, doing: &str, waited: Duration) -> 
             StoreError::Damaged { place: format!("the database file, {doing}"), reason: error.to_string() }
         }
         Fault::Other if is_gone(&error) => StoreError::Gone { what: error.to_string() },
-        Fault::Constraint | Fault::TooBig | Fault::Io | Fault::Other => {
+        Fault::Constraint | Fault::Unfit => StoreError::Refused { reason: format!("{doing}: {error}") },
+        Fault::Io | Fault::Other => {
             StoreError::Unavailable { reason: format!("{doing}: {error}"), source: Some(Arc::new(error)) }
         }
     }

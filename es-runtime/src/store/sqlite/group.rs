@@ -175,7 +175,7 @@ impl Writer {
                 Ok(first) => first,
                 Err(SendError { error, at_commit }) => {
                     self.end_transaction(slot, &error).await;
-                    let certain = matches!(fault(&error), Fault::Constraint | Fault::Busy | Fault::TooBig);
+                    let certain = matches!(fault(&error), Fault::Constraint | Fault::Busy | Fault::Unfit);
                     if certain || !at_commit {
                         return Err(self.failed(error, "writing a commit"));
                     }
@@ -192,7 +192,7 @@ impl Writer {
     }
 
     pub(super) fn failed(&self, error: sqlx::Error, doing: &str) -> Failed {
-        let separable = matches!(fault(&error), Fault::Constraint | Fault::TooBig);
+        let separable = matches!(fault(&error), Fault::Constraint | Fault::Unfit);
         let error = self.explain(error, doing);
         if separable { Failed::Separable(error) } else { Failed::store(error) }
     }

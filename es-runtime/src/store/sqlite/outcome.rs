@@ -27,7 +27,7 @@ impl Writer {
         slot: &mut MutexGuard<'_, Option<SqliteConnection>>,
         error: &sqlx::Error,
     ) {
-        let keep = matches!(fault(error), Fault::Constraint | Fault::Busy | Fault::TooBig);
+        let keep = matches!(fault(error), Fault::Constraint | Fault::Busy | Fault::Unfit);
         if keep || self.place.is_in_memory() {
             self.roll_back(slot).await;
         } else if let Some(connection) = slot.take() {

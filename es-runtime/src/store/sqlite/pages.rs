@@ -47,7 +47,7 @@ impl<'a> Pages<'a> {
             match sqlx::query_with(sql, arguments).fetch_one(reader.connection()?).await {
                 Ok(row) => return Ok(Some(row)),
                 // The page's bodies are more than one value of the database may hold: fewer at once.
-                Err(error) if fault(&error) == Fault::TooBig && self.wanted > 1 => self.size = self.wanted / 2,
+                Err(error) if fault(&error) == Fault::Unfit && self.wanted > 1 => self.size = self.wanted / 2,
                 Err(error) => return Err(self.fail(error)),
             }
         }

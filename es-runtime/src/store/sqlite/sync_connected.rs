@@ -61,7 +61,7 @@ impl Writer {
             Ok((written, Ok(()))) => Ok(self.done(written, commit)),
             Ok((written, Err(error))) => {
                 self.end_transaction(&mut slot, &error).await;
-                if matches!(fault(&error), Fault::Constraint | Fault::Busy | Fault::TooBig) {
+                if matches!(fault(&error), Fault::Constraint | Fault::Busy | Fault::Unfit) {
                     return Err(self.failed(error, "writing a commit"));
                 }
                 let first = self.find_out(&mut slot, error, &written.plan, &[commit]).await?;

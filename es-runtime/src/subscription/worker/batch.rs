@@ -7,7 +7,7 @@ use chrono::Utc;
 use super::{Ended, Flow, Task, Worker};
 use crate::event::Recorded;
 use crate::projection::{FailurePolicy, ProjectionFailure, Registered};
-use crate::store::{Batch, BatchDone, BatchError, BatchWork, NewLetter, SafePosition, Store};
+use crate::store::{Batch, BatchDone, BatchError, BatchWork, NewLetter, SafePosition, Store, StoreError};
 use crate::subscription::machine::{Action, Outcome};
 use crate::subscription::plan::{Plan, PlannedLetter};
 use crate::subscription::subscriber::Mine;
@@ -37,6 +37,9 @@ impl<S: Store> Worker<S> {
                         _ => Flow::Continue(()),
                     },
                     Ok(Made::Unstorable(plan, failure)) => self.unstorable(&plan, &failure),
+                    Err(StoreError::Refused { reason }) => {
+                        self.unstorable(&plan, &ProjectionFailure::Failed { handler: "", cause: reason })
+                    }
                     Err(error) => self.store_failed(&error),
                 }
             }
@@ -171,7 +174,7 @@ impl<S: Store> Worker<S> {
                 let item = plan.handled.get(index).copied().unwrap_or(plan.range.start);
                 self.event_failed(item, index == 0, &failure)
             }
-            BatchError::Unstorable { reason } => {
+            BatchError::Unstorable { reason } | BatchError::Store(StoreError::Refused { reason }) => {
                 self.unstorable(plan, &ProjectionFailure::Failed { handler: "", cause: reason })
             }
             BatchError::Store(error) => self.store_failed(&error),
