@@ -1,7 +1,8 @@
 //! Somebody else's transaction stays open, and holds what a commit needs. Those who need something else do not wait for it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use es_runtime::event::StreamId;
 use es_runtime::store::{AppendError, DecisionChain, EventStore as _, PostgresStore, StoreError};
@@ -12,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::foreign::Foreign;
 use super::{Schema, schema};
 use crate::place::Place as _;
+use crate::random::Random;
 
 fn is_locked(answer: &Result<es_runtime::store::Committed, AppendError>) -> bool {
     matches!(answer, Err(AppendError::Store(error @ StoreError::Locked { .. })) if error.is_retryable())
@@ -131,5 +133,64 @@ async fn a_commit_that_waits_for_the_winner_of_a_stream_gets_its_conflict() {
     foreign.commit().await;
     let answer = within(waiting).await;
     assert!(matches!(answer, Err(AppendError::Conflict { .. })) || is_locked(&answer), "{answer:?}");
+    store.close().await;
+}
+
+/// Somebody holds one stream after the other for a while, under load. What a caller was told is what is stored: the first so many of a chain.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_held_for_a_while_chains_are_stored_from_their_beginning() {
+    let schema = schema!();
+    let store = schema.open().await;
+    let ended = Arc::new(AtomicBool::new(false));
+    let holder = {
+        let ended = Arc::clone(&ended);
+        let schema = Schema::at(&schema.address());
+        tokio::spawn(async move {
+            let mut random = Random::new(1);
+            while !ended.load(Ordering::SeqCst) {
+                let streams: Vec<_> = (0..3).map(|_| stream(&format!("s{}", random.below(600)))).collect();
+                let mut foreign = Foreign::begin(&schema).await;
+                for stream in &streams {
+                    // It may be there already, or be on its way.
+                    if foreign.try_append_events(None, stream, &[("made", "held")]).await.is_err() {
+                        break;
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(random.below(1_500))).await;
+                foreign.roll_back().await;
+            }
+        })
+    };
+    let mut tasks = tokio::task::JoinSet::new();
+    for caller in 0..8_u64 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            let mut told = Vec::new();
+            for number in 0..75 {
+                let stream = stream(&format!("s{}", caller + 8 * number));
+                let chain = DecisionChain::new();
+                let mut tickets = Vec::new();
+                for version in 0..4 {
+                    tickets.push(store.submit(commit(&stream, version, 1).chained(&chain)).await);
+                }
+                let answers = within(join_all(tickets)).await;
+                let stored = answers.iter().take_while(|answer| answer.is_ok()).count();
+                assert!(answers[stored..].iter().all(|answer| !answer.is_ok()), "{answers:?}");
+                told.push((stream, stored as u64));
+            }
+            told
+        });
+    }
+    let mut whole = 0;
+    while let Some(told) = tasks.join_next().await {
+        for (stream, stored) in told.unwrap() {
+            assert_eq!(version(&store, &stream).await, stored, "{stream}");
+            whole += u64::from(stored == 4);
+        }
+    }
+    ended.store(true, Ordering::SeqCst);
+    holder.await.unwrap();
+    eprintln!("{whole} of 600 chains were stored whole");
+    assert!(whole > 300, "{whole}");
     store.close().await;
 }

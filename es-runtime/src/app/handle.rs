@@ -72,7 +72,7 @@ impl<D: DomainOn<S>, S: Store> App<D, S> {
     /// tenant's, unless a call names another one. [`caught_up`](Self::caught_up), [`subscriptions`](Self::subscriptions),
     /// [`event_count`](Self::event_count) and [`shutdown`](Self::shutdown) are about the whole application.
     ///
-    /// A connection that a query handler takes sees the rows of every tenant, whoever asks: its statements have to say `es_tenant = …`.
+    /// A connection that a query handler takes sees the rows of every tenant, whoever asks. Take a [`Table`] where they have to be kept apart.
     ///
     /// ```
     /// # use es_runtime::prelude::*;

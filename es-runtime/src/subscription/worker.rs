@@ -118,8 +118,11 @@ impl<S: Store> Worker<S> {
                 self.machine.refresh();
             }
             self.machine.set_switching(self.task.shared.switching(&self.task.id.name));
-            if let ControlFlow::Break(ended) = self.step().await {
-                return ended;
+            match self.step().await {
+                ControlFlow::Continue(()) => {}
+                // Pages of two histories do not fit each other. That says nothing of either.
+                ControlFlow::Break(Ended::Stopped(_)) if self.history.is_over() => return Ended::Fenced,
+                ControlFlow::Break(ended) => return ended,
             }
         }
     }

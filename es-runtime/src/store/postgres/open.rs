@@ -205,6 +205,7 @@ impl Place {
             let connected = tokio::time::timeout_at(until, connect_once(options, histories)).await;
             match connected {
                 Ok(Ok(line)) => return Ok(line),
+                Ok(Err(error)) if is_of_a_pooler(&error) => return Err(pooled(&error.to_string())),
                 Ok(Err(error)) if is_temporary(&error) => last = error.to_string(),
                 Ok(Err(error)) => return Err(store_error(error, "connecting")),
                 Err(_) => return Err(unreachable(self.connect_timeout, &last)),
@@ -224,6 +225,13 @@ impl Place {
         let Line { mut connection, session } =
             self.connect(&self.options.clone().options([("search_path", path)]), None).await?;
         let unfit = |reason: String| StoreError::Unavailable { reason, source: None };
+        let path: String = sqlx::query_scalar("SELECT current_setting('search_path')")
+            .fetch_one(&mut connection)
+            .await
+            .map_err(|error| store_error(error, "reading its settings"))?;
+        if !path.starts_with(&self.schema) {
+            return Err(pooled("the settings of the connection did not reach the server"));
+        }
         if connection.server_version_num().is_some_and(|version| version < OLDEST_SERVER) {
             return Err(unfit("the server is older than PostgreSQL 14".to_owned()));
         }
@@ -361,6 +369,17 @@ async fn is_primary(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         return Err(sqlx::Error::Protocol("the server is a standby; the store needs the primary".to_owned()));
     }
     Ok(())
+}
+
+/// Tells whether a pooler in front of the server refuses the settings that each connection brings. `PgBouncer` says so in these words.
+fn is_of_a_pooler(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.message().starts_with("unsupported startup parameter"))
+}
+
+/// Makes the error of a store behind a pooler. Its connections have settings of their own, listen, and hold prepared statements.
+fn pooled(reason: &str) -> StoreError {
+    let reason = format!("a pooler stands in front of the server ({reason}): connect to the server itself");
+    StoreError::Unavailable { reason, source: None }
 }
 
 /// Tells whether a connection may come about a moment later.
