@@ -31,8 +31,9 @@ async fn run(store: impl EventStore, sender: watch::Sender<GlobalPosition>) {
             seen = changes.changed(), if watches => {
                 if seen.is_ok() {
                     // Without a question: what the store says may be ahead of what readers may see, but it wakes them.
-                    let hint = *changes.borrow_and_update();
+                    // The floor first: a hint from before a history ended must not meet the floor from behind it.
                     let floor = floor(&store, &mut history, &sender);
+                    let hint = *changes.borrow_and_update();
                     sender.send_modify(|head| *head = hint.max(floor));
                 }
             }

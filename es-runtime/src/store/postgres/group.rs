@@ -318,7 +318,9 @@ impl Writer {
         let positions = &done.positions;
         if let Some(last) = positions.iter().max() {
             let last = GlobalPosition::new(last.cast_unsigned());
-            raise(&self.place.histories.head, last);
+            if let Some(era) = self.line.as_ref().and_then(|line| line.era.as_ref()) {
+                self.place.histories.raise(era, last);
+            }
             raise(&self.stored, last);
         }
         answer(group, &done.fates, |event| {

@@ -55,23 +55,33 @@ impl Histories {
     }
 
     /// Asks a new connection which history its server goes on with. Nothing else is done on a connection before.
-    pub(super) async fn meet(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    pub(super) async fn meet(&self, connection: &mut PgConnection) -> Result<Era, sqlx::Error> {
         let (identity, head): (Uuid, i64) =
             sqlx::query_as("SELECT es_history(), (SELECT coalesce(max(position), 0) FROM event_log)")
                 .fetch_one(connection)
                 .await?;
-        self.enter(identity, GlobalPosition::new(head.cast_unsigned()));
-        Ok(())
+        Ok(self.enter(identity, GlobalPosition::new(head.cast_unsigned())))
     }
 
-    fn enter(&self, identity: Uuid, head: GlobalPosition) {
+    /// Raises the head to a position that was seen in a history, unless that is over.
+    pub(super) fn raise(&self, era: &Era, last: GlobalPosition) {
+        self.head.send_if_modified(|known| {
+            let news = last > *known && !era.history.is_over();
+            if news {
+                *known = last;
+            }
+            news
+        });
+    }
+
+    fn enter(&self, identity: Uuid, head: GlobalPosition) -> Era {
         let mut now = self.now.write();
         match now.identity {
-            Some(known) if known == identity => return,
+            Some(known) if known == identity => return now.era.clone(),
             None => {
                 now.identity = Some(identity);
                 self.head.send_replace(head);
-                return;
+                return now.era.clone();
             }
             Some(_) => {}
         }
@@ -86,7 +96,8 @@ impl Histories {
             now.era.history.end();
             *known = head;
         });
-        *now = Now { era, identity: Some(identity), since: Instant::now() };
+        *now = Now { era: era.clone(), identity: Some(identity), since: Instant::now() };
+        era
     }
 }
 

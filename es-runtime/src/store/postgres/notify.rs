@@ -66,16 +66,9 @@ async fn listen_once(pool: &PgPool, channel: &str, histories: &Histories) -> Res
         if position <= *head.borrow() {
             continue;
         }
-        let history = histories.now().history;
+        let era = histories.now();
         let stored: i64 = sqlx::query_scalar(HEAD).fetch_one(pool).await?;
-        let stored = GlobalPosition::new(stored.cast_unsigned());
-        head.send_if_modified(|head| {
-            let news = stored > *head && !history.is_over();
-            if news {
-                *head = stored;
-            }
-            news
-        });
+        histories.raise(&era, GlobalPosition::new(stored.cast_unsigned()));
     }
     Ok(())
 }

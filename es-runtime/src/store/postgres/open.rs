@@ -153,7 +153,7 @@ impl Place {
                 let histories = histories.clone();
                 Box::pin(async move {
                     is_primary(connection).await?;
-                    histories.meet(connection).await
+                    histories.meet(connection).await.map(drop)
                 })
             })
     }
@@ -222,7 +222,7 @@ impl Place {
     pub(super) async fn open(&self, migrate: bool) -> Result<Line, StoreError> {
         // Whoever migrates may be the owner: the schema of the read models, where others may make functions, is none of its business.
         let path = search_path(&self.schema, None);
-        let Line { mut connection, session } =
+        let Line { mut connection, session, .. } =
             self.connect(&self.options.clone().options([("search_path", path)]), None).await?;
         let unfit = |reason: String| StoreError::Unavailable { reason, source: None };
         let path: String = sqlx::query_scalar("SELECT current_setting('search_path')")
@@ -244,12 +244,12 @@ impl Place {
         }
         self.migrate(&mut connection, migrate).await?;
         let met = self.histories.meet(&mut connection).await;
-        met.map_err(|error| store_error(error, "reading its history"))?;
+        let era = met.map_err(|error| store_error(error, "reading its history"))?;
         self.look_at_rights(&mut connection).await.map_err(|error| store_error(error, "reading its rights"))?;
         if let Some(read_models) = &self.read_models {
             self.find(&mut connection, read_models, migrate).await?;
         }
-        Ok(Line { connection, session })
+        Ok(Line { connection, session, era: Some(era) })
     }
 
     /// Warns if this role could have its own code run by the owner.
@@ -356,11 +356,12 @@ fn search_path(first: &str, second: Option<&str>) -> String {
 async fn connect_once(options: &PgConnectOptions, histories: Option<&Histories>) -> Result<Line, sqlx::Error> {
     let mut connection = options.connect().await?;
     is_primary(&mut connection).await?;
-    if let Some(histories) = histories {
-        histories.meet(&mut connection).await?;
-    }
+    let era = match histories {
+        Some(histories) => Some(histories.meet(&mut connection).await?),
+        None => None,
+    };
     let session = Session::of(&mut connection).await?;
-    Ok(Line { connection, session })
+    Ok(Line { connection, session, era })
 }
 
 /// Refuses a standby. Nothing can be written there, and nobody sees there which positions are still to be filled: a reader would skip events.

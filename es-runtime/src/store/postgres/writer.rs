@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::aside::{self, Aside};
+use super::history::Era;
 use super::open::Place;
 use super::options::PostgresOptions;
 use super::outcome::Session;
@@ -59,6 +60,8 @@ pub(super) struct Writer {
 pub(super) struct Line {
     pub(super) connection: PgConnection,
     pub(super) session: Session,
+    /// The history that its server goes on with; `None` before the tables are there.
+    pub(super) era: Option<Era>,
 }
 
 /// What was taken out of the line for one turn.
