@@ -71,6 +71,7 @@ impl<S: Store> Keeper<S> {
             refresh: watch::Sender::new(()),
         };
         let mut next = Instant::now();
+        let mut replaced = None;
         while !*stop.borrow() && stop.has_changed().is_ok() {
             tokio::select! {
                 _ = stop.changed() => {}
@@ -92,7 +93,7 @@ impl<S: Store> Keeper<S> {
                         Ok(()) => next = Instant::now() + self.options.lease_timeout / 3,
                         Err(StoreError::Closed) => break,
                         Err(error @ StoreError::Replaced { .. }) => {
-                            self.stopped(&error);
+                            replaced = Some(error);
                             break;
                         }
                         Err(error) => {
@@ -104,6 +105,10 @@ impl<S: Store> Keeper<S> {
             }
         }
         self.end(crew).await;
+        // Last: a worker that still ends shows what it does until then.
+        if let Some(error) = replaced {
+            self.stopped(&error);
+        }
     }
 
     /// Renews the leases, and starts and stops what follows from them.
