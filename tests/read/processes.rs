@@ -58,8 +58,12 @@ async fn two_processes_share_the_partitions_and_leases_move_when_one_is_killed<P
     let acknowledged = child::acknowledged(&mut other, 200);
     until(&bank, "all partitions back", |all| all.iter().all(|each| each.owner == mine)).await;
     for (before, after) in before.iter().zip(owned(&bank).await) {
-        let taken = before.owner != after.owner;
-        assert_eq!(after.epoch > before.epoch, taken, "{before:?} -> {after:?}");
+        // Each change of the owner raises the epoch. On a busy machine a lease may have gone to the other one and come back.
+        let fits = match (before.owner == after.owner, after.epoch - before.epoch) {
+            (true, raised) => raised == 0 || raised >= 2,
+            (false, raised) => raised >= 1,
+        };
+        assert!(fits, "{before:?} -> {after:?}");
     }
     assert!(acknowledged.len() >= 200);
     truth::check(&bank).await;

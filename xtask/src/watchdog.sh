@@ -8,7 +8,15 @@ programs=$1 folder=$2 server=
 
 # QUIT: it ends at once and leaves everything as it is. INT: it ends its sessions, and puts everything in order.
 end() {
-    [ -z "$server" ] || { kill "-$1" "$server"; wait "$server"; } 2>/dev/null
+    [ -z "$server" ] || {
+        children=$(pgrep -P "$server")
+        kill "-$1" "$server"
+        wait "$server"
+        # One that had just begun keeps the port open until it is gone.
+        for child in $children; do
+            while ps -o stat= -p "$child" | grep -q '^[^Z]'; do sleep 0.01; done
+        done
+    } 2>/dev/null
     server=
     rm -f "$folder/data/postmaster.pid"
 }
