@@ -136,12 +136,13 @@ pub enum DispatchError<E> {
         /// Its time-out.
         after: Duration,
     },
-    /// A synchronous projection has to wait for earlier events of the aggregate: one of them is put aside, or there are too many.
-    #[error("projection `{projection}` is behind on `{stream}`, so nothing was stored: {reason}")]
+    /// A synchronous projection has to wait for earlier events of the aggregate or of a row that the commit changes: one of them is put aside,
+    /// or there are too many.
+    #[error("projection `{projection}` cannot take a commit of `{stream}` yet, so nothing was stored: {reason}")]
     ProjectionBehind {
         /// The projection.
         projection: &'static str,
-        /// The aggregate's stream.
+        /// The stream of the commit.
         stream: StreamId,
         /// What it waits for.
         reason: String,

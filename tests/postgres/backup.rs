@@ -15,7 +15,7 @@ use super::history::{Sum, Sums, account, assert_rows_are_the_fold, opened};
 use super::server_of_its_own;
 use crate::domain::{Deposit, Gateway};
 
-/// Gives the block of code that begins like this.
+/// Returns the code block of the page whose text begins like this.
 pub fn step(begin: &str) -> String {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/backup.md");
     let page = std::fs::read_to_string(page).unwrap();

@@ -55,7 +55,7 @@ impl<S: Store> EventLog<S> {
         self
     }
 
-    /// Gives only the events of one tenant. The whole log is read for them.
+    /// Leaves out the events of other tenants. The whole log is read all the same.
     #[must_use]
     pub fn tenant(mut self, tenant: impl Into<Arc<str>>) -> Self {
         self.tenant = Some(tenant.into());

@@ -258,11 +258,8 @@ impl Future for CommitTicket {
 
 /// Names the kinds of the events of some commits, each once.
 pub(in crate::store) fn kinds_of(commits: &[&NewCommit]) -> Vec<String> {
-    let of_one = |commit: &&NewCommit| {
-        let category = commit.stream.category().to_owned();
-        commit.events.iter().map(move |event| kind_of(&category, &event.name)).collect::<Vec<_>>()
-    };
-    let mut kinds: Vec<_> = commits.iter().flat_map(of_one).collect();
+    let events = commits.iter().flat_map(|commit| commit.events.iter().map(|event| (commit.stream.category(), event)));
+    let mut kinds: Vec<_> = events.map(|(category, event)| kind_of(category, &event.name)).collect();
     kinds.sort_unstable();
     kinds.dedup();
     kinds

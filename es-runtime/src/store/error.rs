@@ -157,12 +157,13 @@ pub enum AppendError {
         /// Its time-out.
         after: Duration,
     },
-    /// A synchronous projection has to wait for earlier events of the stream: one of them is put aside, or there are too many.
-    #[error("projection `{projection}` is behind on stream `{stream}`: {reason}")]
+    /// A synchronous projection has to wait for earlier events of the stream or of a row that the commit changes: one of them is put aside, or
+    /// there are too many.
+    #[error("projection `{projection}` cannot take a commit of stream `{stream}` yet: {reason}")]
     ProjectionBehind {
         /// The projection.
         projection: &'static str,
-        /// The stream.
+        /// The stream of the commit.
         stream: StreamId,
         /// What it waits for.
         reason: String,

@@ -11,13 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Cloning gives the same history.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// use es_runtime::store::{EventStore, MemoryStore};
 ///
 /// let history = MemoryStore::new().history();
 /// assert!(!history.is_over());
-/// # Ok::<_, std::io::Error>(()) })?;
-/// # Ok::<_, std::io::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct History(Arc<AtomicBool>);

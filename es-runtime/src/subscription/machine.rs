@@ -169,7 +169,7 @@ impl Machine {
 
     /// Whether a stream is parked whose events' keys are not known.
     pub(crate) fn parks_streams(&self) -> bool {
-        // The key of a row is a JSON array, a stream's name is none.
+        // The key of a row is a JSON array, a stream's key never is.
         self.parked.keys.iter().any(|key| !key.starts_with('['))
     }
 

@@ -49,7 +49,7 @@ impl Subscriber {
             Registered::Folded(projector) => {
                 projector.sequence_keys(event).iter().map(|key| key.as_str().to_owned()).collect()
             }
-            Registered::Connected(_) | Registered::External(_) => vec![event.stream().to_string()],
+            Registered::Connected(_) | Registered::External(_) => vec![event.stream().sequence_key()],
         }
     }
 
@@ -135,6 +135,6 @@ impl Items for Mine<'_> {
     }
 
     fn stream(&self, item: usize) -> String {
-        self.events.get(item).map(|event| event.stream().to_string()).unwrap_or_default()
+        self.events.get(item).map(|event| event.stream().sequence_key()).unwrap_or_default()
     }
 }

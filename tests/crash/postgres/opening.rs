@@ -32,10 +32,10 @@ async fn a_newer_schema_is_refused() {
     let schema = schema!();
     schema.open().await.close().await;
     let sql = "INSERT INTO _es_migrations (version, description, success, checksum, execution_time) \
-        VALUES (8, 'from the future', TRUE, '\\x00', 0)";
+        VALUES (9, 'from the future', TRUE, '\\x00', 0)";
     schema.raw(sql).await;
     let error = refused(&schema).await;
-    assert!(matches!(error, StoreError::NewerSchema { found: 8, known: 7 }), "{error:?}");
+    assert!(matches!(error, StoreError::NewerSchema { found: 9, known: 8 }), "{error:?}");
 }
 
 #[tokio::test]

@@ -19,12 +19,13 @@ const SETTINGS: &str =
     "shared_buffers = 1GB\nmax_wal_size = 16GB\ncheckpoint_timeout = 30min\nlog_line_prefix = '%a: '\n";
 
 /// For a look at what the server does.
-const STATEMENTS: &str = "shared_preload_libraries = 'pg_stat_statements'\npg_stat_statements.track = 'all'\n";
+const STATEMENTS: &str = "shared_preload_libraries = 'pg_stat_statements'\npg_stat_statements.track = 'all'\n\
+    pg_stat_statements.track_planning = on\n";
 
-/// Those of all schemas together.
-const COSTLIEST: &str = "SELECT round(sum(total_exec_time))::bigint, sum(calls)::bigint, \
-    (1000 * sum(total_exec_time) / sum(calls))::float8, sum(rows)::bigint, left(regexp_replace(query, '\\s+', ' ', 'g'), 150) \
-    FROM pg_stat_statements GROUP BY 5 ORDER BY 1 DESC LIMIT 25";
+/// Those of all schemas together, by what planning and execution took. A statement's time has that of those inside of it.
+const COSTLIEST: &str = "SELECT round(sum(total_exec_time + total_plan_time))::bigint, sum(calls)::bigint, \
+    (1000 * sum(total_exec_time) / greatest(sum(calls), 1))::float8, (1000 * sum(total_plan_time) / greatest(sum(calls), 1))::float8, sum(rows)::bigint, left(regexp_replace(query, '\\s+', ' ', 'g'), 150) \
+    FROM pg_stat_statements GROUP BY 6 ORDER BY 1 DESC LIMIT 25";
 
 /// What `describe` prints.
 const SHOWN: [&str; 5] = ["fsync", "synchronous_commit", "wal_sync_method", "shared_buffers", "max_connections"];
@@ -97,10 +98,11 @@ impl Server {
     /// Says which statements took most of the time, those inside of functions too.
     pub(crate) async fn statements(&self) -> Result<String> {
         let mut connection = self.connect("public").await?;
-        let rows: Vec<(i64, i64, f64, i64, String)> = sqlx::query_as(COSTLIEST).fetch_all(&mut connection).await?;
-        let mut text = "\n| ms | calls | µs a call | rows | statement |\n|---|---|---|---|---|\n".to_owned();
-        for (total, calls, each, rows, query) in rows {
-            writeln!(text, "| {total} | {calls} | {each:.0} | {rows} | `{query}` |")?;
+        let rows: Vec<(i64, i64, f64, f64, i64, String)> = sqlx::query_as(COSTLIEST).fetch_all(&mut connection).await?;
+        let mut text =
+            "\n| ms | calls | µs a call | and to plan | rows | statement |\n|---|---|---|---|---|---|\n".to_owned();
+        for (total, calls, each, plan, rows, query) in rows {
+            writeln!(text, "| {total} | {calls} | {each:.0} | {plan:.0} | {rows} | `{query}` |")?;
         }
         Ok(text)
     }

@@ -4,6 +4,8 @@ use quick_cache::unsync::Cache;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::plan::{Known, State, claim_key};
+#[cfg(feature = "postgres")]
+use super::sync::SyncWrites;
 use crate::event::{ClaimKind, StreamId};
 use crate::store::NewCommit;
 
@@ -12,6 +14,9 @@ use crate::store::NewCommit;
 #[derive(Debug)]
 pub(in crate::store) struct StreamCache {
     streams: Cache<StreamId, Known>,
+    /// Up to which version of a stream nothing is pending, by projection and stream; and the projection's epochs at that time.
+    #[cfg(feature = "postgres")]
+    folded: Cache<FoldedStream, (u64, i64)>,
     /// The greatest number given to a stream, where it is known.
     last_stream: Option<i64>,
     sole_owner: bool,
@@ -23,6 +28,25 @@ pub(in crate::store) struct StreamCache {
     compares_rules: bool,
 }
 
+/// A projection's name and version, and a stream.
+#[cfg(feature = "postgres")]
+type FoldedStream = (&'static str, u32, StreamId);
+
+/// The streams of a group of which nothing is pending for a projection: those that were folded, with the projection's epochs at that time, and
+/// new ones.
+#[cfg(feature = "postgres")]
+#[derive(Debug, Default)]
+pub(in crate::store) struct Folded(FxHashMap<FoldedStream, Option<i64>>);
+
+#[cfg(feature = "postgres")]
+impl Folded {
+    /// Tells whether nothing of a stream is pending for a version of a projection.
+    pub(in crate::store) fn contains(&self, name: &'static str, version: u32, epochs: i64, stream: &StreamId) -> bool {
+        let at = if self.0.is_empty() { None } else { self.0.get(&(name, version, stream.clone())) };
+        at.is_some_and(|at| at.is_none_or(|at| at == epochs))
+    }
+}
+
 /// How many groups in a row are decided with care at most.
 const CAREFUL_AT_MOST: u32 = 64;
 
@@ -30,6 +54,8 @@ impl StreamCache {
     pub(in crate::store) fn new(streams: usize, sole_owner: bool) -> Self {
         Self {
             streams: Cache::new(streams),
+            #[cfg(feature = "postgres")]
+            folded: Cache::new(streams),
             last_stream: None,
             sole_owner,
             careful: 0,
@@ -55,7 +81,40 @@ impl StreamCache {
     #[cfg(feature = "postgres")]
     pub(in crate::store) fn forget(&mut self) {
         self.streams.clear();
+        self.folded.clear();
         self.last_stream = None;
+    }
+
+    /// Remembers which streams a finished group left without anything pending.
+    ///
+    /// It stays so until the stream gets another event, or the projection is set back, which raises its epochs.
+    #[cfg(feature = "postgres")]
+    pub(in crate::store) fn learn_folded(&mut self, state: &State, writes: &[SyncWrites]) {
+        for of_projection in writes {
+            for (stream, version, _) in &of_projection.marks {
+                if state.streams.get(stream).is_some_and(|known| known.version == *version) {
+                    let key = (of_projection.name, of_projection.version, stream.clone());
+                    self.folded.insert(key, (*version, of_projection.epochs));
+                }
+            }
+        }
+    }
+
+    /// Returns the streams of which nothing is pending, if the state is right.
+    #[cfg(feature = "postgres")]
+    pub(in crate::store) fn folded(&self, state: &State, commits: &[&NewCommit]) -> Folded {
+        let mut folded = Folded::default();
+        for commit in commits {
+            let version = state.streams.get(&commit.stream).map_or(0, |known| known.version);
+            for projection in commit.projections.iter().flat_map(|projections| projections.descriptors()) {
+                let key = (projection.name, projection.version, commit.stream.clone());
+                let at = self.folded.peek(&key).filter(|(folded, _)| *folded == version).map(|(_, epochs)| *epochs);
+                if version == 0 || at.is_some() {
+                    folded.0.insert(key, at);
+                }
+            }
+        }
+        folded
     }
 
     /// Remembers what a finished group left behind.
@@ -89,10 +148,6 @@ impl StreamCache {
     /// On trust goes only what constraints can refute: a version in a stream, a new stream, a new key of the ledger or of a
     /// set of claims. So every refusal, every confirmation and every key touched twice asks the database.
     pub(in crate::store) fn trusted_state(&mut self, commits: &[&NewCommit]) -> Option<State> {
-        // What they fold has to be read under the write lock.
-        if commits.iter().any(|commit| commit.projections.is_some()) {
-            return None;
-        }
         let has_rules = |commit: &&NewCommit| commit.events.iter().any(|event| !event.rules.is_empty());
         if !self.compares_rules && commits.iter().any(has_rules) {
             return None;

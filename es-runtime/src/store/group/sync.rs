@@ -14,6 +14,7 @@ use super::plan::{Gate, Known};
 use crate::event::{AnyEvent, GlobalPosition, Recorded, StreamId, Version};
 use crate::projection::{ConnectedProjector, FoldSession, ProjectionDescriptor, ProjectionFailure, Projector};
 use crate::read_model::{ColumnError, RowChange, RowKey, TableRef, Value};
+use crate::store::projecting::put_aside;
 use crate::store::sql::known::kinds_text;
 use crate::store::{AppendError, NewCommit};
 use crate::subscription::assign::partition_of;
@@ -49,6 +50,8 @@ pub(in crate::store) struct Standing {
     pub(in crate::store) folds: bool,
     /// The checkpoints of its partitions, in their order.
     pub(in crate::store) checkpoints: Vec<u64>,
+    /// A number that grows with each epoch of a partition; 0 from a store that remembers nothing by it.
+    pub(in crate::store) epochs: i64,
     /// Whether it has letters at all.
     pub(in crate::store) has_letters: bool,
     /// Per stream that was asked for.
@@ -104,6 +107,9 @@ pub(in crate::store) struct Wanted {
 pub(in crate::store) struct SyncWrites {
     pub(in crate::store) name: &'static str,
     pub(in crate::store) version: u32,
+    /// As in [`Standing`].
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "the store that remembers by it is not built"))]
+    pub(in crate::store) epochs: i64,
     pub(in crate::store) rows: Option<(TableRef, Vec<RowChange>)>,
     /// How far the group folds each stream: its version, and the position of that event.
     pub(in crate::store) marks: Vec<(StreamId, u64, u64)>,
@@ -129,6 +135,7 @@ struct Live {
     writes: Writes,
     backlog: usize,
     streams: FxHashMap<StreamId, OfStream>,
+    epochs: i64,
     /// Whether it has letters at all.
     has_letters: bool,
     /// Sequence keys with letters.
@@ -203,6 +210,7 @@ impl Syncs {
                 continue;
             }
             live.has_letters = standing.has_letters;
+            live.epochs = standing.epochs;
             for (stream, mut of_stream) in asked.streams.into_iter().zip(standing.streams) {
                 of_stream.pending.retain(|event| live.is_pending(event, &standing.checkpoints));
                 live.streams.insert(stream, of_stream);
@@ -242,6 +250,7 @@ impl Syncs {
         self.live.iter().map(|live| SyncWrites {
             name: live.projection.name,
             version: live.projection.version,
+            epochs: live.epochs,
             rows: match &live.writes {
                 Writes::Folded(fold) => Some((fold.table, fold.changes.values().cloned().collect())),
                 Writes::Connected(_) => None,
@@ -285,6 +294,7 @@ fn concern(
         writes: writes(),
         backlog,
         streams: std::iter::once((stream, OfStream::default())).collect(),
+        epochs: 0,
         has_letters: false,
         parked: FxHashSet::default(),
         marks: FxHashMap::default(),
@@ -351,7 +361,7 @@ impl Live {
         let partitions = u32::try_from(checkpoints.len()).unwrap_or(1);
         let partition = match self.sequence_keys(event).first() {
             Some(key) => partition_of(key.as_str(), partitions),
-            None => partition_of(&event.stream().to_string(), partitions),
+            None => partition_of(&event.stream().sequence_key(), partitions),
         };
         let checkpoint = usize::try_from(partition).ok().and_then(|partition| checkpoints.get(partition));
         checkpoint.is_none_or(|checkpoint| event.position().get() > *checkpoint)
@@ -426,13 +436,14 @@ impl Live {
             let (pending, backlog) = (of_stream.pending.len(), self.backlog);
             return behind(format!("{pending} events are not projected yet, more than {backlog}"));
         }
-        let is_parked = |event: &Recorded<AnyEvent>| {
-            !self.parked.is_empty() && self.sequence_keys(event).iter().any(|key| self.parked.contains(key.as_str()))
-        };
-        if of_stream.parked || events.iter().any(is_parked) {
-            return behind("an earlier event is put aside".to_owned());
+        if of_stream.parked {
+            return behind(put_aside(&commit.stream.sequence_key()));
         }
-        Ok(())
+        if self.parked.is_empty() {
+            return Ok(());
+        }
+        let mut keys = events.iter().flat_map(|event| self.sequence_keys(event));
+        keys.find(|key| self.parked.contains(key.as_str())).map_or(Ok(()), |key| behind(put_aside(key.as_str())))
     }
 
     fn keep(&mut self, stream: &StreamId, proposed: Proposed) {

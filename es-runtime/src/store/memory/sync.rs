@@ -11,6 +11,7 @@ use crate::event::{AnyEvent, GlobalPosition, Recorded, Version};
 use crate::projection::{ProjectionFailure, Projector};
 use crate::read_model::{RowChange, TableRef};
 use crate::store::commit::kinds_of;
+use crate::store::projecting::put_aside;
 use crate::store::{AppendError, NewCommit, SyncProjections};
 use crate::subscription::assign::partition_of;
 
@@ -90,7 +91,7 @@ impl Tables {
         }
         let all = pending.iter().chain(mine);
         if let Some(key) = row.parked(projector, all.clone()) {
-            return Err(behind(format!("an earlier event of {key} is put aside; see its letters")));
+            return Err(behind(put_aside(&key)));
         }
         let changes =
             fold(projector, self.table(table)?, all).map_err(|(_, failure)| failed(projection.name, failure))?;
@@ -141,7 +142,7 @@ impl VersionRow {
                 let count = u32::try_from(count).unwrap_or(u32::MAX);
                 match projector.sequence_keys(event).first() {
                     Some(key) => partition_of(key.as_str(), count),
-                    None => partition_of(&event.stream().to_string(), count),
+                    None => partition_of(&event.stream().sequence_key(), count),
                 }
             }
         };
@@ -160,7 +161,7 @@ impl VersionRow {
         let (mut keys, mut streams) = (BTreeSet::new(), BTreeSet::new());
         for event in events {
             keys.extend(projector.sequence_keys(event).iter().map(|key| key.as_str().to_owned()));
-            keys.insert(event.stream().to_string());
+            keys.insert(event.stream().sequence_key());
             streams.insert(event.stream());
         }
         let mut parked = letters.filter(|letter| keys.contains(&letter.key) || streams.contains(&letter.stream));

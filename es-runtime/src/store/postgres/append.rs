@@ -11,6 +11,8 @@ use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::{Arguments as _, Row as _};
 use uuid::Uuid;
 
+use super::error::DbError;
+use super::statement::Statement;
 use super::text::escaped;
 use crate::event::ClaimRule;
 use crate::store::NewCommit;
@@ -23,16 +25,31 @@ const APPEND: &str = "SELECT es_append_claiming($1, $2, $3, $4, $5, $6, $7, $8, 
 
 type Texts<'a> = Vec<Cow<'a, str>>;
 
-/// Writes what a plan says; gives the positions of its events. `positions` are those that were reserved in the transaction.
+/// Writes what a plan says; gives the positions of its events.
 pub(super) async fn append(
     connection: &mut PgConnection,
     plan: &Plan,
     state: &State,
     commits: &[&NewCommit],
-    positions: Option<&[i64]>,
 ) -> Result<Vec<i64>, sqlx::Error> {
-    let arguments = arguments(plan, state, commits, positions).map_err(sqlx::Error::Encode)?;
+    let arguments = arguments(plan, state, commits, None).map_err(sqlx::Error::Encode)?;
     sqlx::query_with(APPEND, arguments).fetch_one(connection).await?.try_get(0)
+}
+
+/// Writes what a plan says, with other rows in the same statement: `with` adds the parts of its `WITH`. Gives the positions of the events, which were
+/// reserved in the transaction.
+pub(super) async fn append_with(
+    connection: &mut PgConnection,
+    plan: &Plan,
+    state: &State,
+    commits: &[&NewCommit],
+    positions: Option<&[i64]>,
+    with: impl FnOnce(&mut Statement) -> Result<(), DbError>,
+) -> Result<Vec<i64>, DbError> {
+    let mut statement = Statement::of(arguments(plan, state, commits, positions));
+    with(&mut statement)?;
+    statement.push(APPEND);
+    Ok(statement.row(connection).await?.try_get(0)?)
 }
 
 fn arguments(

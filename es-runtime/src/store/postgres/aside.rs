@@ -2,8 +2,8 @@
 //!
 //! A transaction that stays open may hold a version of a stream, a unique key, or a projection. Whoever needs it waits for the server's lock, and
 //! a group of commits waits for the slowest of them. So a group does not wait for long: it is halved until the commits that wait are found, and
-//! those are handed to this task, which has a connection of its own. Further commits of their streams come here too, in their order, until the
-//! stream is free.
+//! those are handed to this task, which has a connection of its own. Further commits that may need the same come here too, in their order, until it
+//! is free.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::open::LOCK_TIMEOUT;
 use super::writer::Writer;
 use crate::event::StreamId;
+use crate::projection::ProjectionDescriptor;
 use crate::store::group::answer::{Failed, Pending, refuse};
 use crate::store::group::sync::is_connected;
 use crate::store::{NewCommit, StoreError};
@@ -43,16 +44,11 @@ enum Key {
 /// Names what a commit may wait for.
 fn keys_of(commit: &NewCommit) -> Vec<Key> {
     let mut keys = vec![Key::Stream(commit.stream.clone())];
-    if let Some(projections) = &commit.projections {
-        let folded = projections.folded.iter().map(|projector| projector.descriptor());
-        let all = folded.chain(projections.connected.iter().map(|projector| projector.descriptor()));
-        keys.extend(
-            all.filter(|projection| {
-                commit.events.iter().any(|event| projection.takes_in_append(commit.stream.category(), &event.name))
-            })
-            .map(|projection| Key::Projection(projection.name)),
-        );
-    }
+    let takes = |projection: &&'static ProjectionDescriptor| {
+        commit.events.iter().any(|event| projection.takes_in_append(commit.stream.category(), &event.name))
+    };
+    let projections = commit.projections.iter().flat_map(|projections| projections.descriptors());
+    keys.extend(projections.filter(takes).map(|projection| Key::Projection(projection.name)));
     keys
 }
 
@@ -176,7 +172,6 @@ impl Task {
 
     /// Tries those that wait: first together, in case that they are free by now, then stream by stream. Returns those that still wait.
     async fn round(&mut self, waiting: Vec<(Pending, Instant)>) -> Vec<(Pending, Instant)> {
-        self.writer.wait_for_locks(TRY).await;
         let waiting = self.together(waiting).await;
         let streams: FxHashSet<&StreamId> = waiting.iter().map(|(pending, _)| &pending.commit.stream).collect();
         let share = LOCK_TIMEOUT / 2 / u32::try_from(streams.len().max(1)).unwrap_or(u32::MAX);
@@ -211,6 +206,7 @@ impl Task {
         if waiting.len() < 2 || alone {
             return waiting;
         }
+        self.writer.wait_for_locks(TRY).await;
         let mut waiting = waiting.into_iter();
         loop {
             let (group, since): (Vec<_>, Vec<_>) = waiting.by_ref().take(GROUP).unzip();

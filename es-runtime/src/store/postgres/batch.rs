@@ -13,7 +13,7 @@ use sqlx::postgres::PgConnection;
 use super::PostgresStore;
 use super::connected;
 use super::error::{DbError, Fault, fault, store_error};
-use super::fold::{fold, forget_watermarks, passed, position};
+use super::fold::{fold, forget_watermarks, not_folded, passed, position};
 use super::letters;
 use super::outcome::Session;
 use super::pool::{Breaking, End, Outcome, discard, reading};
@@ -78,6 +78,10 @@ impl PostgresStore {
             return Err(BatchError::Fenced);
         }
         let plain = batch.letters.is_empty() && batch.parked.is_empty() && batch.settles.is_none();
+        let mut batch = batch;
+        if plain && self.is_folded(&batch).await? {
+            batch.work = BatchWork::Nothing;
+        }
         let at_once = plain && matches!(batch.work, BatchWork::Rows(_) | BatchWork::Nothing);
         let batch = Arc::new(batch);
         if at_once {
@@ -86,6 +90,17 @@ impl PostgresStore {
             self.store_in_transaction(&batch).await?;
         }
         if batch.switch { self.switch(batch).await } else { Ok(BatchDone::default()) }
+    }
+
+    /// Tells whether commits have folded every event of a batch. It is asked before the projection's lock is taken, for which commits would wait meanwhile:
+    /// what is folded stays folded, or the epoch is another one.
+    async fn is_folded(&self, batch: &Batch) -> Result<bool, StoreError> {
+        let BatchWork::Fold { projector, events } = &batch.work else { return Ok(false) };
+        if !projector.descriptor().has_sync() {
+            return Ok(false);
+        }
+        let fresh = reading!(self, DOING, connection => not_folded(connection, &batch.id, events, true).await)?;
+        Ok(fresh.events.is_empty())
     }
 
     /// Stores a batch with one statement. Where the connection breaks, the batch is sent again: the one that is still on its way does not
@@ -278,7 +293,7 @@ fn at_once(class: i32, batch: &Batch) -> Result<Statement, DbError> {
     if let BatchWork::Rows(set) = &batch.work {
         bind_claims(&mut statement, batch);
         statement.push(concat!("moved AS (", moving!(), " RETURNING 1)"));
-        rows::add(&mut statement, set.table, &set.changes, MOVED)?;
+        rows::add(&mut statement, set.table, &set.changes, Some(MOVED), 0)?;
         statement.push(" SELECT count(*), true FROM moved");
         return Ok(statement);
     }

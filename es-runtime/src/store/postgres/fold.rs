@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnection;
 use super::batch::Refused;
 use super::error::DbError;
 use super::lookup::{in_column, names};
-use super::rows::by_keys;
+use super::rows::{Found, by_keys};
 use super::text::escaped;
 use crate::event::{AnyEvent, Recorded, StreamId};
 use crate::projection::Projector;
@@ -27,7 +27,7 @@ pub(super) async fn fold(
     let fresh = not_folded(connection, id, events, projector.descriptor().has_sync()).await?;
     let mut folding = Folding::begin(projector, fresh)?;
     let (table, keys) = (folding.table, folding.missing());
-    let rows = by_keys(connection, table, &keys).await?;
+    let rows = by_keys(connection, table, &keys, Found::InOneGo).await?;
     Ok((table, folding.finish(keys, rows)?))
 }
 

@@ -14,18 +14,19 @@ use super::aside;
 use super::error::{DbError, Fault, fault, store_error};
 use super::lookup::look_up;
 use super::open::LOCK_TIMEOUT;
+use super::sync::Trusted;
 use super::writer::{GROUP_WAITS, Writer};
 use crate::event::{GlobalPosition, Version};
 use crate::store::group::answer::{Failed, Pending, answer, raise, refuse};
 use crate::store::group::plan::{Fate, Open, Plan, State};
-use crate::store::group::sync::is_connected;
+use crate::store::group::sync::{Syncs, is_connected};
 use crate::store::{NewCommit, StoreError};
 
 /// How often a group is decided anew before its commits are tried one by one; and how often one commit is.
 const ROUNDS: usize = 3;
 const ROUNDS_ALONE: usize = 8;
 
-/// How long it is looked for those of a group who wait for somebody else's transaction.
+/// How long a group is halved, to find the commits that wait for somebody else's transaction.
 const HALVING: Duration = Duration::from_millis(500);
 
 /// A group that went through.
@@ -56,6 +57,8 @@ impl Attempts {
     pub(super) async fn after(&mut self, attempt: Attempt) -> Result<Option<Done>, Failed> {
         match attempt {
             Attempt::Done(done) => Ok(Some(done)),
+            // Somebody else's transaction stays open. Those whom it does not concern are not to wait for it again and again.
+            Attempt::Again(error @ StoreError::Locked { .. }) => Err(Failed::Separable(error)),
             Attempt::Again(error) => {
                 self.left = self.left.saturating_sub(1);
                 if self.left == 0 { Err(Failed::Separable(error)) } else { Ok(None) }
@@ -200,10 +203,6 @@ impl Writer {
         loop {
             let attempt =
                 if synced { self.write_synced(commits).await? } else { self.write_with_care(commits).await? };
-            // Somebody else's transaction stays open. Those whom it does not concern are not to wait for it again and again.
-            if let Attempt::Again(error @ StoreError::Locked { .. }) = attempt {
-                return Err(Failed::Separable(error));
-            }
             if let Some(done) = attempts.after(attempt).await? {
                 return Ok(done);
             }
@@ -237,8 +236,17 @@ impl Writer {
         self.number_for(commits).await?;
         self.cache.number_behind(self.numbers.last);
         let Some(mut state) = self.cache.trusted_state(commits) else { return Ok(None) };
-        let plan = Plan::draft(&mut Open, &mut state, commits.iter().copied());
-        match self.write(plan, &state, commits).await? {
+        let attempt = if let Some(syncs) = Syncs::of(commits) {
+            let folded = self.cache.folded(&state, commits);
+            let Some(attempt) = self.write_synced_on_trust(syncs, Trusted { state, folded }, commits).await? else {
+                return Ok(None);
+            };
+            attempt
+        } else {
+            let plan = Plan::draft(&mut Open, &mut state, commits.iter().copied());
+            self.write(plan, &state, commits).await?
+        };
+        match attempt {
             Attempt::Done(done) => {
                 self.cache.confirm();
                 Ok(Some(done))
@@ -277,7 +285,7 @@ impl Writer {
             self.numbers.last = self.numbers.last.max(state.last_stream);
             let patience = self.place.patience.clone();
             let line = self.line().await.map_err(Failed::store)?;
-            let sent = patience.answered(append(&mut line.connection, &plan, state, commits, None)).await;
+            let sent = patience.answered(append(&mut line.connection, &plan, state, commits)).await;
             crate::fail_point::reached("append.stored");
             positions = match sent {
                 Ok(positions) => positions,

@@ -9,12 +9,9 @@ use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions, Postgres};
 use sqlx::{Executor as _, Row as _, Transaction};
 
 use super::PostgresStore;
-use super::again::Trouble;
-use super::error::{fault, store_error};
 use super::history::Histories;
-use super::open::is_temporary;
 use crate::query::{EVERY_TABLE, QueryArg, QueryFault, QueryScope};
-use crate::store::{StoreConnection, StoreError};
+use crate::store::StoreConnection;
 
 impl StoreConnection for PgConnection {
     type Store = PostgresStore;
@@ -92,19 +89,8 @@ impl<'a> QueryArg<'a, PostgresStore> for &'a mut PgConnection {
 
     async fn hold(scope: &QueryScope<PostgresStore>) -> Result<ReadConnection, QueryFault> {
         let store = scope.store();
-        let mut trouble = Trouble::new(store.shared.place.connect_timeout);
-        loop {
-            if store.queue.is_closed() {
-                return Err(QueryFault::Store(StoreError::Closed));
-            }
-            let begun = store.shared.place.patience.answered(store.shared.functions.begin_with(READING)).await;
-            match begun {
-                Ok(transaction) => return Ok(ReadConnection(transaction)),
-                Err(sqlx::Error::PoolClosed) => return Err(QueryFault::Store(StoreError::Closed)),
-                Err(error) if (is_temporary(&error) || fault(&error).breaks_connection()) && trouble.again().await => {}
-                Err(error) => return Err(QueryFault::Store(store_error(error, "connecting"))),
-            }
-        }
+        let lent = store.lend_with(|| store.shared.functions.begin_with(READING)).await;
+        lent.map(ReadConnection).map_err(QueryFault::Store)
     }
 
     fn lend(held: &'a mut ReadConnection) -> Result<Self, QueryFault> {

@@ -1,4 +1,6 @@
 //! Reads what a group is decided on.
+//!
+//! Each row is looked up by its key, whatever the planner believes of the tables: a `LATERAL` with a limit is no join that it could turn around.
 
 use std::borrow::Cow;
 
@@ -16,12 +18,12 @@ use crate::store::sql::distinct::distinct;
 /// Gives, for each stream that is there, its place among those asked for, its number and its version.
 const STREAMS: &str = "SELECT e.place, s.stream_no, \
     coalesce((SELECT max(l.version) FROM event_log AS l WHERE l.stream_no = s.stream_no), 0) \
-    FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS e (tenant, category, key, place) \
-    JOIN streams AS s ON s.tenant = e.tenant AND s.category = e.category AND s.key = e.key";
+    FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS e (tenant, category, key, place) CROSS JOIN LATERAL \
+    (SELECT s.stream_no FROM streams AS s WHERE s.tenant = e.tenant AND s.category = e.category AND s.key = e.key LIMIT 1) AS s";
 
 const CLAIMS: &str = "SELECT e.place, c.stream_no \
-    FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS e (tenant, set_name, key, place) \
-    JOIN claims AS c ON c.tenant = e.tenant AND c.set_name = e.set_name AND c.key = e.key";
+    FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS e (tenant, set_name, key, place) CROSS JOIN LATERAL \
+    (SELECT c.stream_no FROM claims AS c WHERE c.tenant = e.tenant AND c.set_name = e.set_name AND c.key = e.key LIMIT 1) AS c";
 
 /// The names of streams in columns.
 pub(super) struct Names<'a> {

@@ -87,7 +87,7 @@ use horizon::Horizon;
 use open::Place;
 use pool::reading;
 use together::Together;
-use writer::{Work, Writer};
+use writer::{GROUP_WAITS, Intake, Work, Writer};
 
 pub use lend::ReadConnection;
 pub use options::{PostgresDurability, PostgresOptions};
@@ -133,7 +133,6 @@ struct Shared {
     pool: PgPool,
     /// The first half of the keys of the schema's advisory locks.
     lock_class: i32,
-    head: Arc<watch::Sender<GlobalPosition>>,
     horizon: Horizon,
     /// By the number of the history, and that of the stream.
     stream_names: Cache<(u64, i64), StreamId>,
@@ -191,18 +190,20 @@ impl PostgresStore {
         let mut line = place.open(options.migrate).await?;
         let found = sqlx::query_scalar("SELECT es_lock_class()").fetch_one(&mut line.connection).await;
         let lock_class: i32 = found.map_err(|error| store_error(error, "reading the keys of its locks"))?;
-        let (pool, head) = (place.pool(), Arc::clone(&place.histories.head));
+        let pool = place.pool();
         let (stored, news) = watch::channel(GlobalPosition::START);
         let (ended, writing) = watch::channel(());
         let (queue, work) = mpsc::channel(options.queue);
         // The writer: one task for everything that appends, so that groups form. It holds no handle to the store, so it ends when the last
         // one is dropped.
-        let mut writer = Writer::new(place.clone(), &options, line, stored.clone(), work).await?;
-        let (aside, task) = Aside::new(Writer::aside(place.clone(), &options, stored), options.queue);
+        let writer_of = |lock_timeout| Writer::new(place.clone(), &options, stored.clone(), lock_timeout);
+        let mut writer = writer_of(GROUP_WAITS).with_line(line).await?;
+        let (aside, task) = Aside::new(writer_of(aside::TRY), options.queue);
         writer.aside = Some(aside);
+        let intake = Intake::new(&options, work);
         let ended_too = ended.clone();
         tokio::spawn(async move {
-            writer.run().await;
+            writer.run(intake).await;
             drop(ended);
         });
         tokio::spawn(async move {
@@ -222,7 +223,6 @@ impl PostgresStore {
             place,
             pool,
             lock_class,
-            head,
             horizon,
             stream_names,
             ledger: Together::default(),
@@ -277,7 +277,7 @@ impl EventStore for PostgresStore {
     }
 
     fn watch(&self) -> watch::Receiver<GlobalPosition> {
-        self.shared.head.subscribe()
+        self.shared.place.histories.head.subscribe()
     }
 
     fn history(&self) -> History {

@@ -19,7 +19,7 @@ use crate::projection::BoxFuture;
 use crate::store::StoreError;
 
 /// The schema's tables, oldest first. What is published here is never changed.
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: [(i64, &str, &str); 8] = [
     (1, "event log", include_str!("../../../migrations/postgres/0001_event_log.sql")),
     (2, "read side", include_str!("../../../migrations/postgres/0002_read_side.sql")),
     (3, "claim rules", include_str!("../../../migrations/postgres/0003_claim_rules.sql")),
@@ -27,6 +27,7 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
     (5, "reserved positions", include_str!("../../../migrations/postgres/0005_reserved_positions.sql")),
     (6, "following", include_str!("../../../migrations/postgres/0006_following.sql")),
     (7, "history", include_str!("../../../migrations/postgres/0007_history.sql")),
+    (8, "fewer calls", include_str!("../../../migrations/postgres/0008_fewer_calls.sql")),
 ];
 
 /// The oldest server that the store runs on, as the server counts.
@@ -34,6 +35,13 @@ const OLDEST_SERVER: u32 = 140_000;
 
 /// How long an append waits for another transaction that holds what it needs, a version of the same stream for one.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How the server plans what the writer asks, which is never more than some rows by their keys. A plan is kept for as long as the tables' statistics are,
+/// so one that was made for a table of one page would read the whole of it long afterwards. What has no index would seem worth compiling then.
+pub(super) const PLAN_BY_INDEX: &str = "SET enable_seqscan = off; SET jit = off";
+
+/// Lets the server plan as it is set up to.
+pub(super) const PLAN_FREELY: &str = "RESET enable_seqscan; RESET jit";
 
 /// The second halves of the keys of advisory locks. Those of projections are none of these.
 pub(super) mod locks {
@@ -181,12 +189,13 @@ impl Place {
         self.connect(&options, Some(&self.histories)).await
     }
 
+    /// Sets how long the writer's connection waits for others, and how the server plans for it.
     pub(super) async fn limit_waiting(
         &self,
         connection: &mut PgConnection,
         lock_timeout: Duration,
     ) -> Result<(), StoreError> {
-        let limit = format!("SET lock_timeout = {}", lock_timeout.as_millis());
+        let limit = format!("SET lock_timeout = {}; {PLAN_BY_INDEX}", lock_timeout.as_millis());
         let set = self.patience.answered(connection.execute(AssertSqlSafe(limit))).await;
         set.map(drop).map_err(|error| store_error(error, "connecting"))
     }
@@ -357,7 +366,10 @@ async fn connect_once(options: &PgConnectOptions, histories: Option<&Histories>)
     let mut connection = options.connect().await?;
     is_primary(&mut connection).await?;
     let era = match histories {
-        Some(histories) => Some(histories.meet(&mut connection).await?),
+        Some(histories) => {
+            connection.execute(PLAN_BY_INDEX).await?;
+            Some(histories.meet(&mut connection).await?)
+        }
         None => None,
     };
     let session = Session::of(&mut connection).await?;

@@ -5,20 +5,15 @@ use sqlx::postgres::PgConnection;
 
 use super::error::DbError;
 use super::lookup::{in_column, names};
+use super::open::locks;
 use super::read::{Names, event_columns, event_of_row};
+use super::registry::projection_lock;
 use super::text::escaped;
 use crate::event::StreamId;
+use crate::store::NewCommit;
+use crate::store::commit::kinds_of;
+use crate::store::group::cache::Folded;
 use crate::store::group::sync::{Asked, OfStream, Standing, WALK};
-
-/// Arguments: names, versions, how many positions are taken, kinds. Gives for each its place, whether it serves and does not only follow, whether
-/// it has letters, and its checkpoints; with the first one the positions.
-const VERSIONS: &str = "SELECT e.place, \
-    EXISTS (SELECT 1 FROM projections AS p WHERE p.name = e.name AND p.version = e.version AND p.state = 'active' \
-    AND p.followed_at IS NULL AND p.kinds = e.kinds), \
-    EXISTS (SELECT 1 FROM dead_letters AS d WHERE d.name = e.name AND d.version = e.version), \
-    ARRAY(SELECT s.position FROM subscriptions AS s WHERE s.name = e.name AND s.version = e.version ORDER BY s.partition), \
-    CASE WHEN e.place = 1 THEN es_reserve($3) END \
-    FROM unnest($1::text[], $2::bigint[], $4::text[]) WITH ORDINALITY AS e (name, version, kinds, place)";
 
 /// Arguments: names, versions, tenants, categories, keys. Gives the places of the streams of which an event is put aside.
 const PARKED: &str = "SELECT e.place FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[]) \
@@ -32,7 +27,8 @@ const PENDING: &str = concat!(
     event_columns!(),
     ", e.place FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[]) \
      WITH ORDINALITY AS e (name, version, tenant, category, key, place) \
-     JOIN streams AS s ON s.tenant = e.tenant AND s.category = e.category AND s.key = e.key \
+     CROSS JOIN LATERAL (SELECT s.stream_no FROM streams AS s \
+     WHERE s.tenant = e.tenant AND s.category = e.category AND s.key = e.key LIMIT 1) AS s \
      CROSS JOIN LATERAL (SELECT \
      coalesce((SELECT w.stream_version FROM watermarks AS w WHERE w.name = e.name AND w.version = e.version \
      AND w.stream_no = s.stream_no), 0) AS mark, \
@@ -47,50 +43,43 @@ const PENDING: &str = concat!(
      SELECT * FROM back) AS l ORDER BY e.place, l.version"
 );
 
-/// Answers where projections stand, of which there is one at least; and takes positions for so many events: behind the versions of their streams,
-/// which were read before, since whoever wrote those took his positions before.
-pub(super) async fn answer(
+/// Begins an append: takes its locks, and those of the projections that are asked for. Returns where these stand, and with it as many positions, if there
+/// is one.
+pub(super) async fn begin(
     connection: &mut PgConnection,
-    asked: Vec<Asked>,
-    events: usize,
-) -> Result<(Vec<(Asked, Standing)>, Vec<i64>), DbError> {
-    let mut standing: Vec<Standing> = asked
-        .iter()
-        .map(|asked| Standing { streams: vec![OfStream::default(); asked.streams.len()], ..Standing::default() })
-        .collect();
-    let positions = versions(connection, &asked, events, &mut standing).await?;
-    streams(connection, &asked, &mut standing).await?;
-    Ok((asked.into_iter().zip(standing).collect(), positions))
-}
-
-async fn versions(
-    connection: &mut PgConnection,
+    commits: &[&NewCommit],
     asked: &[Asked],
     events: usize,
-    standing: &mut [Standing],
-) -> Result<Vec<i64>, DbError> {
-    let mut positions = Vec::new();
-    let rows = sqlx::query(VERSIONS)
-        .bind(asked.iter().map(|asked| asked.version.name).collect::<Vec<_>>())
-        .bind(asked.iter().map(|asked| i64::from(asked.version.version)).collect::<Vec<_>>())
-        .bind(i32::try_from(events).unwrap_or(i32::MAX))
-        .bind(asked.iter().map(|asked| escaped(&asked.version.kinds)).collect::<Vec<_>>())
-        .fetch_all(connection)
-        .await?;
-    for row in rows {
-        if let Some(taken) = row.try_get(4)? {
-            positions = taken;
-        }
-        let place: i64 = row.try_get(0)?;
-        let Some(standing) = usize::try_from(place - 1).ok().and_then(|place| standing.get_mut(place)) else {
-            continue;
-        };
-        standing.folds = row.try_get(1)?;
-        standing.has_letters = row.try_get(2)?;
-        let checkpoints: Vec<i64> = row.try_get(3)?;
-        standing.checkpoints = checkpoints.into_iter().map(i64::cast_unsigned).collect();
+) -> Result<(Vec<Standing>, Vec<i64>), sqlx::Error> {
+    debug_assert_eq!(locks::APPEND, 0, "as in the function");
+    let brought = || asked.iter().map(|asked| &asked.version);
+    let rows = sqlx::query(
+        "SELECT folds, has_letters, checkpoints, epochs, positions FROM es_begin_synced($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(kinds_of(commits).iter().map(|kind| escaped(kind)).collect::<Vec<_>>())
+    .bind(brought().map(|version| escaped(version.name)).collect::<Vec<_>>())
+    .bind(brought().map(|version| i64::from(version.version)).collect::<Vec<_>>())
+    .bind(brought().map(|version| escaped(&version.kinds)).collect::<Vec<_>>())
+    .bind(brought().map(|version| projection_lock(version.name)).collect::<Vec<_>>())
+    .bind(i32::try_from(events).unwrap_or(i32::MAX))
+    .fetch_all(connection)
+    .await?;
+    let (mut standing, mut positions) = (Vec::with_capacity(asked.len()), Vec::new());
+    for (row, asked) in rows.iter().zip(asked) {
+        let checkpoints: Vec<i64> = row.try_get(2)?;
+        standing.push(Standing {
+            folds: row.try_get(0)?,
+            has_letters: row.try_get(1)?,
+            checkpoints: checkpoints.into_iter().map(i64::cast_unsigned).collect(),
+            epochs: row.try_get(3)?,
+            streams: vec![OfStream::default(); asked.streams.len()],
+        });
+        positions.extend(row.try_get::<Option<Vec<i64>>, _>(4)?.unwrap_or_default());
     }
-    Ok(positions)
+    if standing.len() != asked.len() {
+        return Err(sqlx::Error::Decode("the database does not say where each projection stands".into()));
+    }
+    Ok((standing, positions))
 }
 
 /// One stream of one projection that is asked for.
@@ -102,19 +91,29 @@ struct Place<'a> {
     stream: &'a StreamId,
 }
 
-async fn streams(connection: &mut PgConnection, asked: &[Asked], standing: &mut [Standing]) -> Result<(), DbError> {
+/// Reads what is pending of each stream. Of streams that are known to be folded, only whether events of them are put aside.
+pub(super) async fn streams(
+    connection: &mut PgConnection,
+    asked: &[Asked],
+    standing: &mut [Standing],
+    folded: &Folded,
+) -> Result<(), DbError> {
     let place = |(projection, asked)| of_projection(projection, asked);
     // Of versions that are not folded, nothing is asked.
     let serving = asked.iter().enumerate().filter(|(place, _)| standing[*place].folds);
-    let places: Vec<Place<'_>> = serving.flat_map(place).collect();
-    if places.is_empty() {
-        return Ok(());
-    }
-    if standing.iter().any(|standing| standing.has_letters) {
+    let mut places: Vec<Place<'_>> = serving.flat_map(place).collect();
+    if !places.is_empty() && standing.iter().any(|standing| standing.has_letters) {
         for row in bound(PARKED, &places).fetch_all(&mut *connection).await? {
             let place = in_column(&places, &row, 0)?;
             standing[place.projection].streams[place.at].parked = true;
         }
+    }
+    places.retain(|place| {
+        let version = &place.asked.version;
+        !folded.contains(version.name, version.version, standing[place.projection].epochs, place.stream)
+    });
+    if places.is_empty() {
+        return Ok(());
     }
     let mut names = Names::default();
     for row in bound(PENDING, &places).bind(WALK).fetch_all(connection).await? {

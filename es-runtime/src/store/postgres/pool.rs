@@ -125,15 +125,22 @@ impl PostgresStore {
 
     /// Lends a connection of one of the pools.
     pub(super) async fn lend_of(&self, pool: &PgPool) -> Result<PoolConnection<Postgres>, StoreError> {
+        self.lend_with(|| pool.acquire()).await
+    }
+
+    /// Lends a connection in the way that a pool is asked to, and asks again if a new one broke before it was ready.
+    pub(super) async fn lend_with<T, L>(&self, lend: impl Fn() -> L) -> Result<T, StoreError>
+    where
+        L: Future<Output = Result<T, sqlx::Error>>,
+    {
         let mut trouble = Trouble::new(self.shared.place.connect_timeout);
         loop {
             if self.queue.is_closed() {
                 return Err(StoreError::Closed);
             }
-            match pool.acquire().await {
+            match lend().await {
                 Ok(connection) => return Ok(connection),
                 Err(sqlx::Error::PoolClosed) => return Err(StoreError::Closed),
-                // A new connection that broke before it was ready.
                 Err(error) if is_temporary(&error) && trouble.again().await => {}
                 Err(error) => return Err(store_error(error, "connecting")),
             }

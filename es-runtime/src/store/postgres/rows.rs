@@ -18,7 +18,7 @@ use crate::store::{RowStore, StoreError};
 
 impl RowStore for PostgresStore {
     async fn rows(&self, table: TableRef, keys: &[RowKey]) -> Result<Vec<Option<Vec<Value>>>, StoreError> {
-        reading!(self, "reading rows", connection => by_keys(connection, table, keys).await)
+        reading!(self, "reading rows", connection => by_keys(connection, table, keys, Found::InOneGo).await)
     }
 
     async fn select(&self, table: TableRef, selection: &Selection) -> Result<Vec<Vec<Value>>, StoreError> {
@@ -37,11 +37,21 @@ impl RowStore for PostgresStore {
     }
 }
 
+/// How rows are found by their keys.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// As the planner sees fit, for batches.
+    InOneGo,
+    /// One by one, for a few: on the writer's connection, which uses the index in any case.
+    OneByOne,
+}
+
 /// Reads rows by their keys, in one statement.
 pub(super) async fn by_keys(
     connection: &mut PgConnection,
     table: TableRef,
     keys: &[RowKey],
+    found: Found,
 ) -> Result<Vec<Option<Vec<Value>>>, DbError> {
     let mut answers = vec![None; keys.len()];
     if keys.is_empty() {
@@ -54,13 +64,14 @@ pub(super) async fn by_keys(
     }
     statement.push(" FROM unnest(");
     push_keys(&mut statement, table, &named)?;
-    let _ = write!(
-        statement.text,
-        ") WITH ORDINALITY AS e (tenant{}, place) JOIN {} AS t ON {}",
-        key_names(table),
-        quoted(&table.stored_name()),
-        same_key(table)
-    );
+    let (stored, same) = (quoted(&table.stored_name()), same_key(table));
+    let _ = write!(statement.text, ") WITH ORDINALITY AS e (tenant{}, place) ", key_names(table));
+    let _ = match found {
+        Found::InOneGo => write!(statement.text, "JOIN {stored} AS t ON {same}"),
+        Found::OneByOne => {
+            write!(statement.text, "CROSS JOIN LATERAL (SELECT * FROM {stored} AS t WHERE {same} LIMIT 1) AS t")
+        }
+    };
     for row in statement.rows(connection).await? {
         let place = lookup::in_column(keys, &row, 0).map(|_| row.try_get::<i64, _>(0))??;
         let answer = usize::try_from(place - 1).ok().and_then(|place| answers.get_mut(place));
@@ -125,22 +136,24 @@ pub(super) async fn write(
     Ok(())
 }
 
-/// Adds the parts of a `WITH` that write a set of changes, each with its comma in front, where a condition holds.
+/// Adds the parts of a `WITH` that write a set of changes, each with its comma in front; if there is a condition, where it holds. `place` tells the sets
+/// of one statement apart.
 pub(super) fn add(
     statement: &mut Statement,
     table: TableRef,
     changes: &[RowChange],
-    condition: &str,
+    condition: Option<&str>,
+    place: usize,
 ) -> Result<(), DbError> {
     let (puts, deletes) = kinds(changes);
     if puts {
-        statement.push(", put AS (");
-        upsert(statement, table, changes, Some(condition))?;
+        let _ = write!(statement.text, ", put{place} AS (");
+        upsert(statement, table, changes, condition)?;
         statement.push(")");
     }
     if deletes {
-        statement.push(", gone AS (");
-        delete(statement, table, changes, Some(condition))?;
+        let _ = write!(statement.text, ", gone{place} AS (");
+        delete(statement, table, changes, condition)?;
         statement.push(")");
     }
     Ok(())

@@ -16,6 +16,14 @@ impl Statement {
         Self { text: text.into(), ..Self::default() }
     }
 
+    /// Begins with arguments; the text is still to come.
+    pub(super) fn of(arguments: Result<PgArguments, sqlx::error::BoxDynError>) -> Self {
+        match arguments {
+            Ok(arguments) => Self { arguments, ..Self::default() },
+            Err(error) => Self { failed: Some(error), ..Self::default() },
+        }
+    }
+
     pub(super) fn push(&mut self, text: &str) {
         self.text.push_str(text);
     }

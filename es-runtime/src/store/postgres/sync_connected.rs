@@ -9,7 +9,7 @@ use super::again::Trouble;
 use super::connected::{Broken, run_function};
 use super::error::DbError;
 use super::group::{Attempt, Done};
-use super::open::LOCK_TIMEOUT;
+use super::open::{LOCK_TIMEOUT, PLAN_BY_INDEX, PLAN_FREELY};
 use super::silence::Patience;
 use super::sync::{Decided, decide, write};
 use super::writer::Writer;
@@ -17,8 +17,8 @@ use crate::event::{AnyEvent, Recorded};
 use crate::projection::{ConnectedProjector, HandlerMode};
 use crate::store::group::answer::Failed;
 use crate::store::group::plan::Fate;
-use crate::store::group::sync::refused;
-use crate::store::{AppendError, NewCommit, StoreError};
+use crate::store::group::sync::{Syncs, refused};
+use crate::store::{AppendError, NewCommit};
 
 /// How often such a commit is decided anew.
 const ROUNDS: usize = 8;
@@ -46,11 +46,7 @@ impl Writer {
         loop {
             let attempt = self.write_connected(commit).await;
             self.allow_writing().await;
-            let attempt = attempt?;
-            if let Attempt::Again(error @ StoreError::Locked { .. }) = attempt {
-                return Err(Failed::Separable(error));
-            }
-            if let Some(done) = attempts.after(attempt).await? {
+            if let Some(done) = attempts.after(attempt?).await? {
                 return Ok(done);
             }
         }
@@ -64,9 +60,7 @@ impl Writer {
         let stored = store_alone(&mut line.connection, &patience, last_stream, commit).await;
         self.line = Some(line);
         match stored {
-            Ok((Decided { plan, state, .. }, positions, committed)) => {
-                self.committed(plan, &state, &[commit], positions, committed).await
-            }
+            Ok((decided, positions, committed)) => self.committed(decided, &[commit], positions, committed).await,
             Err(Ended::Refused(error)) => Err(Failed::Together(error)),
             Err(Ended::Lost(error)) => {
                 self.end_session().await;
@@ -80,7 +74,7 @@ impl Writer {
     async fn allow_writing(&mut self) {
         let limit = self.lock_timeout.as_millis();
         let Ok(line) = self.line().await else { return };
-        let set = format!("SET default_transaction_read_only = off; SET lock_timeout = {limit}");
+        let set = format!("SET default_transaction_read_only = off; SET lock_timeout = {limit}; {PLAN_BY_INDEX}");
         if line.connection.execute(AssertSqlSafe(set)).await.is_err() {
             self.lose();
         }
@@ -120,8 +114,9 @@ async fn store_alone(
     commit: &NewCommit,
 ) -> Result<(Decided, Vec<i64>, Result<(), sqlx::Error>), Ended> {
     // What a function does behind the end of its transaction changes nothing.
-    // For what it does with tables of its own, it waits longer than a group.
-    let set = format!("SET default_transaction_read_only = on; SET lock_timeout = {}", LOCK_TIMEOUT.as_millis());
+    // What it does with tables of its own is planned as elsewhere, and waits longer than a group.
+    let limit = LOCK_TIMEOUT.as_millis();
+    let set = format!("SET default_transaction_read_only = on; SET lock_timeout = {limit}; {PLAN_FREELY}");
     patience.answered(connection.execute(AssertSqlSafe(set))).await?;
     // sqlx's own transaction, so that functions may begin one inside.
     let mut transaction = patience.answered(connection.begin_with("BEGIN READ WRITE")).await?;
@@ -144,7 +139,7 @@ async fn inside(
     last_stream: i64,
     commit: &NewCommit,
 ) -> Result<(Decided, Vec<i64>), Ended> {
-    let mut decided = decide(connection, last_stream, &[commit]).await?;
+    let mut decided = decide(connection, last_stream, Syncs::of(&[commit]), None, &[commit]).await?;
     let mut positions = Vec::new();
     if !decided.plan.writes.is_empty() {
         positions = write(connection, &decided, &[commit]).await?;

@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnection;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::aside::{self, Aside};
+use super::aside::Aside;
 use super::history::Era;
 use super::open::Place;
 use super::options::PostgresOptions;
@@ -46,13 +46,17 @@ pub(super) struct Writer {
     pub(super) numbers: Numbers,
     /// The last position that this process stored.
     pub(super) stored: watch::Sender<GlobalPosition>,
-    queue: mpsc::Receiver<Work>,
-    limits: GroupLimits,
-    linger: Duration,
     /// How long the connection waits for somebody else's transaction.
     pub(super) lock_timeout: Duration,
     /// Where commits wait for somebody else's transaction; `None` for the writer that is there.
     pub(super) aside: Option<Aside>,
+}
+
+/// Where the writer's work comes from, and how much of it makes a group.
+pub(super) struct Intake {
+    queue: mpsc::Receiver<Work>,
+    limits: GroupLimits,
+    linger: Duration,
 }
 
 /// The connection that appends, and its session on the server.
@@ -84,101 +88,12 @@ impl Turn {
     }
 }
 
-impl Writer {
-    pub(super) async fn new(
-        place: Place,
-        options: &PostgresOptions,
-        mut line: Line,
-        stored: watch::Sender<GlobalPosition>,
-        queue: mpsc::Receiver<Work>,
-    ) -> Result<Self, StoreError> {
-        place.limit_waiting(&mut line.connection, GROUP_WAITS).await?;
-        Ok(Self { line: Some(line), ..Self::without_line(place, options, stored, queue, GROUP_WAITS) })
-    }
-
-    /// Makes the writer for commits that wait aside. It connects when there is one.
-    pub(super) fn aside(place: Place, options: &PostgresOptions, stored: watch::Sender<GlobalPosition>) -> Self {
-        let (_nobody, nothing) = mpsc::channel(1);
-        Self::without_line(place, options, stored, nothing, aside::TRY)
-    }
-
-    fn without_line(
-        place: Place,
-        options: &PostgresOptions,
-        stored: watch::Sender<GlobalPosition>,
-        queue: mpsc::Receiver<Work>,
-        lock_timeout: Duration,
-    ) -> Self {
+impl Intake {
+    pub(super) fn new(options: &PostgresOptions, queue: mpsc::Receiver<Work>) -> Self {
         let most = usize::try_from(NUMBERS).unwrap_or(usize::MAX);
-        Self {
-            place,
-            line: None,
-            cache: StreamCache::new(options.cached_streams, false).trust_rules(),
-            numbers: Numbers::default(),
-            stored,
-            queue,
-            // A group finds numbers for all of its streams in one block.
-            limits: GroupLimits { commits: options.group.commits.min(most), ..options.group },
-            linger: options.linger,
-            lock_timeout,
-            aside: None,
-        }
-    }
-
-    /// Works until the store is closed or its last handle is gone, and everything that was in line is done.
-    pub(super) async fn run(mut self) {
-        let mut closing = Vec::new();
-        // What did not fit into the last group.
-        let mut held: Option<Work> = None;
-        let mut target = 0;
-        loop {
-            let next = match held.take() {
-                Some(work) => work,
-                None => match self.queue.recv().await {
-                    Some(work) => work,
-                    None => break,
-                },
-            };
-            let mut turn = Turn::default();
-            turn.take(next);
-            held = self.fill(&mut turn, target).await;
-            if !turn.closing.is_empty() {
-                // Nothing more comes in; what is in line is still stored.
-                self.queue.close();
-                closing.append(&mut turn.closing);
-            }
-            let commits = turn.commits.len();
-            if commits > 0 {
-                self.store(turn.commits).await;
-            }
-            // How many are worth waiting for next time: only if there was company.
-            let company = commits + self.queue.len() + usize::from(held.is_some());
-            target = if company > 1 { company } else { 0 };
-        }
-        self.disconnect().await;
-        for closed in closing {
-            let _nobody_waits = closed.send(());
-        }
-    }
-
-    pub(super) async fn disconnect(&mut self) {
-        if let Some(line) = self.line.take() {
-            // Nothing runs on it any more; a connection that does not close well is closed by the server.
-            let _ = line.connection.close().await;
-        }
-    }
-
-    /// Sets how long the connection waits for others, where there is one.
-    pub(super) async fn wait_for_locks(&mut self, timeout: Duration) {
-        if self.lock_timeout == timeout {
-            return;
-        }
-        self.lock_timeout = timeout;
-        if let Some(line) = &mut self.line
-            && self.place.limit_waiting(&mut line.connection, timeout).await.is_err()
-        {
-            self.lose();
-        }
+        // A group finds numbers for all of its streams in one block.
+        let limits = GroupLimits { commits: options.group.commits.min(most), ..options.group };
+        Self { queue, limits, linger: options.linger }
     }
 
     /// Fills a turn from the line, up to the limits. Gives back what did not fit.
@@ -204,6 +119,89 @@ impl Writer {
                 return None;
             }
             tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl Writer {
+    /// Makes a writer that waits as long for somebody else's transaction. It connects when there is something to write.
+    pub(super) fn new(
+        place: Place,
+        options: &PostgresOptions,
+        stored: watch::Sender<GlobalPosition>,
+        lock_timeout: Duration,
+    ) -> Self {
+        Self {
+            place,
+            line: None,
+            cache: StreamCache::new(options.cached_streams, false).trust_rules(),
+            numbers: Numbers::default(),
+            stored,
+            lock_timeout,
+            aside: None,
+        }
+    }
+
+    /// Makes a writer that has its connection already.
+    pub(super) async fn with_line(mut self, mut line: Line) -> Result<Self, StoreError> {
+        self.place.limit_waiting(&mut line.connection, self.lock_timeout).await?;
+        self.line = Some(line);
+        Ok(self)
+    }
+
+    /// Works until the store is closed or its last handle is gone, and everything that was in line is done.
+    pub(super) async fn run(mut self, mut intake: Intake) {
+        let mut closing = Vec::new();
+        // What did not fit into the last group.
+        let mut held: Option<Work> = None;
+        let mut target = 0;
+        loop {
+            let next = match held.take() {
+                Some(work) => work,
+                None => match intake.queue.recv().await {
+                    Some(work) => work,
+                    None => break,
+                },
+            };
+            let mut turn = Turn::default();
+            turn.take(next);
+            held = intake.fill(&mut turn, target).await;
+            if !turn.closing.is_empty() {
+                // Nothing more comes in; what is in line is still stored.
+                intake.queue.close();
+                closing.append(&mut turn.closing);
+            }
+            let commits = turn.commits.len();
+            if commits > 0 {
+                self.store(turn.commits).await;
+            }
+            // How many are worth waiting for next time: only if there was company.
+            let company = commits + intake.queue.len() + usize::from(held.is_some());
+            target = if company > 1 { company } else { 0 };
+        }
+        self.disconnect().await;
+        for closed in closing {
+            let _nobody_waits = closed.send(());
+        }
+    }
+
+    pub(super) async fn disconnect(&mut self) {
+        if let Some(line) = self.line.take() {
+            // Nothing runs on it any more; a connection that does not close well is closed by the server.
+            let _ = line.connection.close().await;
+        }
+    }
+
+    /// Sets how long the connection waits for others, where there is one.
+    pub(super) async fn wait_for_locks(&mut self, timeout: Duration) {
+        if self.lock_timeout == timeout {
+            return;
+        }
+        self.lock_timeout = timeout;
+        if let Some(line) = &mut self.line
+            && self.place.limit_waiting(&mut line.connection, timeout).await.is_err()
+        {
+            self.lose();
         }
     }
 

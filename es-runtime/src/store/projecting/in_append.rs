@@ -20,18 +20,25 @@ impl SyncProjections {
     /// Tells whether this version of a projection is one of them.
     #[must_use]
     pub fn bring(&self, projection: &ProjectionDescriptor) -> bool {
-        let folded = self.folded.iter().map(|projector| projector.descriptor());
-        let mut all = folded.chain(self.connected.iter().map(|projector| projector.descriptor()));
-        all.any(|own| (own.name, own.version) == (projection.name, projection.version))
+        self.descriptors().any(|own| (own.name, own.version) == (projection.name, projection.version))
     }
 
     /// Tells whether one of the synchronous functions takes an event.
     #[must_use]
     pub fn concern(&self, category: &str, event: &str) -> bool {
-        let folded = self.folded.iter().map(|projector| projector.descriptor());
-        let connected = self.connected.iter().map(|projector| projector.descriptor());
-        folded.chain(connected).any(|projection| projection.takes_in_append(category, event))
+        self.descriptors().any(|projection| projection.takes_in_append(category, event))
     }
+
+    /// Returns all of them.
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = &'static ProjectionDescriptor> {
+        let folded = self.folded.iter().map(|projector| projector.descriptor());
+        folded.chain(self.connected.iter().map(|projector| projector.descriptor()))
+    }
+}
+
+/// Says why a commit cannot be folded while an event of a key, or of a stream, is put aside.
+pub(in crate::store) fn put_aside(key: &str) -> String {
+    format!("an earlier event of `{key}` is put aside; mend the cause, then retry its letters")
 }
 
 impl std::fmt::Debug for SyncProjections {

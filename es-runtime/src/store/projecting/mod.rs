@@ -14,6 +14,7 @@ mod rows;
 pub use batch::{Batch, BatchDone, BatchError, BatchWork};
 pub use checkpoint::{Checkpoint, CheckpointStore, PartitionId, SafePosition, SubscriptionStatus};
 pub use in_append::SyncProjections;
+pub(in crate::store) use in_append::put_aside;
 pub use lease::{Lease, LeaseRequest, LeaseStore, ProcessId};
 pub use letter::{Letter, NewLetter};
 pub(in crate::store) use registry::FOLLOWS_FOR;

@@ -102,6 +102,10 @@ impl Writer {
         slot: &mut MutexGuard<'_, Option<SqliteConnection>>,
         commits: &[&NewCommit],
     ) -> Result<Option<Done>, Failed> {
+        // What they fold has to be read under the write lock.
+        if commits.iter().any(|commit| commit.projections.is_some()) {
+            return Ok(None);
+        }
         let Some(mut state) = self.cache.trusted_state(commits) else { return Ok(None) };
         let plan = Plan::decide(&mut state, commits.iter().copied());
         match self.write(slot, Wrap::Whole, plan, &state, commits, None).await {

@@ -104,7 +104,7 @@ fn body(event: &Recorded<AnyEvent>) -> serde_json::Value {
 fn change(event: &Recorded<AnyEvent>, change: impl FnOnce(&mut Balance) + Send + 'static) -> Stepped {
     let (event, key) = (event.clone(), event.stream().key().to_owned());
     let fold = move |row: Option<Balance>| {
-        let key = event.stream().to_string();
+        let key = event.stream().sequence_key();
         let mut row = row.ok_or(ProjectionFailure::RowMissing { handler: "change", table: "balances", key })?;
         change(&mut row);
         Ok(Some(row.note(&event)))

@@ -205,7 +205,7 @@ impl<S: Store> Worker<S> {
 
     fn takes(&self, event: &Recorded<AnyEvent>) -> bool {
         let keys = projector(self.projection).sequence_keys(event);
-        let key = keys.first().map_or_else(|| event.stream().to_string(), |key| key.as_str().to_owned());
+        let key = keys.first().map_or_else(|| event.stream().sequence_key(), |key| key.as_str().to_owned());
         partition_of(&key, self.projection.partitions) == self.id.partition
     }
 
