@@ -6,13 +6,16 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use es_runtime::prelude::*;
+use es_runtime::store::EventStore as _;
 use es_runtime::testing::contract::fixture::whole_log;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Executor as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use xtask::Cluster;
 
 use super::history::{Sum, Sums, account, assert_rows_are_the_fold, opened};
-use super::server_of_its_own;
+use super::{server_of_its_own, until};
 use crate::domain::{Deposit, Gateway};
 
 /// Returns the code block of the page whose text begins like this.
@@ -105,6 +108,75 @@ async fn a_base_backup_is_started_in_the_place_of_its_server_while_a_program_liv
         server.kill().and_then(|()| server.put_copy_back()).and_then(|()| server.start_again()).unwrap();
     });
     app.dispatch(Deposit::of(account(1), 7)).await.unwrap();
+    assert_rows_are_the_fold(&app).await;
+    let row = app.table::<Sum>().get(&account(1)).await.unwrap().unwrap();
+    assert_eq!((row.cents, row.events), (107, 3));
+}
+
+/// Passes connections on to the server that is the primary at that time.
+async fn forward(primary: watch::Receiver<u16>) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let port = *primary.borrow();
+            tokio::spawn(async move {
+                if let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await {
+                    let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                }
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_asynchronous_standby_that_lacks_the_last_commits_takes_over_while_a_program_lives_on() {
+    let Some(mut server) = server_of_its_own().filter(|_| are_there()) else { return };
+    let mut standby = server_of_its_own().unwrap();
+    let options = PgConnectOptions::from_str(server.url()).unwrap();
+    let port = PgConnectOptions::from_str(standby.url()).unwrap().get_port();
+    // It is a copy of the other one, whose password it has.
+    let on_standby = options.clone().port(port);
+    let (primary, target) = watch::channel(options.get_port());
+    let app = sums(options.clone().port(forward(target).await)).await;
+    app.dispatch(opened(1, 100)).await.unwrap();
+    app.caught_up().await.unwrap();
+    let copy = format!(
+        "pg_basebackup --pgdata=copied --write-recovery-conf --checkpoint=fast; echo 'port = {port}' >> copied/postgresql.auto.conf; \
+         chown -R --reference=data copied; rm -rf data; mv copied data"
+    );
+    tokio::task::block_in_place(|| {
+        standby.stop().unwrap();
+        run(&copy, standby.folder(), &server);
+    });
+    // It is ready when it is no standby any more.
+    let starts = std::thread::spawn(move || standby.start_again().map(|()| standby));
+    until("the standby has what there is", async || {
+        let Ok(mut connection) = on_standby.connect().await else { return false };
+        let count = sqlx::query_scalar("SELECT count(*) FROM es.event_log").fetch_one(&mut connection).await;
+        count.is_ok_and(|count: i64| count == 2)
+    })
+    .await;
+    let mut connection = on_standby.connect().await.unwrap();
+    connection.execute("ALTER SYSTEM SET primary_conninfo = ''").await.unwrap();
+    connection.execute("SELECT pg_reload_conf()").await.unwrap();
+    until("nothing more comes to it", async || {
+        let receivers =
+            sqlx::query_scalar("SELECT count(*) FROM pg_stat_wal_receiver").fetch_one(&mut connection).await;
+        receivers.is_ok_and(|receivers: i64| receivers == 0)
+    })
+    .await;
+    app.dispatch(Deposit::of(account(1), 1_000)).await.unwrap();
+    app.caught_up().await.unwrap();
+    let history = app.store().history();
+
+    tokio::task::block_in_place(|| server.kill().unwrap());
+    connection.execute("SELECT pg_promote()").await.unwrap();
+    primary.send_replace(port);
+    let _standby = tokio::task::block_in_place(|| starts.join().unwrap().unwrap());
+    app.dispatch(Deposit::of(account(1), 7)).await.unwrap();
+    assert!(history.is_over());
     assert_rows_are_the_fold(&app).await;
     let row = app.table::<Sum>().get(&account(1)).await.unwrap().unwrap();
     assert_eq!((row.cents, row.events), (107, 3));

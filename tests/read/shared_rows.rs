@@ -1,6 +1,8 @@
 //! A synchronous projection whose rows are shared by streams, while programs of several versions run on one store: what is read is the fold
 //! of the log, row by row, in its order.
 
+mod killed;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -212,6 +214,8 @@ macro_rules! step {
         }
     }};
 }
+
+use step;
 
 async fn programs_of_several_versions_serve_the_fold_of_the_log<S: Store>(store: S) {
     for seed in 0..2 {

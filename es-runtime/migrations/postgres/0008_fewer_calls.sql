@@ -14,17 +14,17 @@ BEGIN
         'UTF8')), 'hex') FROM signing_key AS k);
 END $$;
 
--- As before, without a query where there is nothing to count.
+-- As before, in a loop, which is faster than a query.
 CREATE OR REPLACE FUNCTION es_take_positions(events integer) RETURNS bigint[] LANGUAGE plpgsql AS $$
+DECLARE
+    taken bigint[] := '{}';
 BEGIN
     -- Before any `nextval`. This is the whole trick.
     PERFORM pg_advisory_xact_lock_shared(es_lock_class(), 0);
-    IF events < 1 THEN
-        RETURN '{}';
-    ELSIF events = 1 THEN
-        RETURN ARRAY[nextval('event_positions')];
-    END IF;
-    RETURN ARRAY(SELECT nextval('event_positions') FROM generate_series(1, events));
+    FOR place IN 1 .. events LOOP
+        taken[place] := nextval('event_positions');
+    END LOOP;
+    RETURN taken;
 END $$;
 
 -- Begins an append whose events are of these kinds. Takes its lock; then, in the order of their keys, those of `lock_keys` whose version is
@@ -110,7 +110,7 @@ CREATE OR REPLACE FUNCTION es_append_claiming(
     ledger_tenants text[], ledger_keys text[], ledger_commands text[], ledger_hashes bytea[], ledger_outputs bytea[],
     ledger_streams bigint[], ledger_versions bigint[], ledger_last_events integer[], ledger_event_ids bytea[], ledger_times timestamptz[],
     snapshot_streams bigint[], snapshot_versions bigint[], snapshot_fingerprints bigint[], snapshot_states bytea[]
-) RETURNS bigint[] LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+) RETURNS bigint[] LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     has_begun boolean := coalesce(current_setting('es.reserved', true), '') <> '';
 BEGIN
@@ -131,8 +131,9 @@ BEGIN
         ledger_event_ids, ledger_times, snapshot_streams, snapshot_versions, snapshot_fingerprints, snapshot_states);
 END $$;
 
--- Only the two functions that append call it, with their rights and their path.
+-- Only the two functions that append call it, with their rights and their path. It reads tables that grow: each plan is for what they are then.
 ALTER FUNCTION es_append_unchecked SECURITY INVOKER RESET ALL;
+ALTER FUNCTION es_append_unchecked SET plan_cache_mode = auto;
 
 -- Whoever may append may begin to.
 DO $$

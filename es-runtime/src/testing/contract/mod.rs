@@ -234,6 +234,7 @@ macro_rules! store_contract {
             sync_projections::many_commits_at_once_are_projected_once_each,
             sync_projections::a_commit_far_ahead_of_the_worker_is_refused,
             sync_projections::a_commit_behind_a_letter_is_refused,
+            sync_projections::what_was_rewound_is_folded_again_by_the_next_commit,
             sync_projections::what_a_commit_folded_is_not_put_aside,
             sync_projections::tenants_do_not_hold_each_other_up,
             sync_projections::only_the_active_version_is_projected_with_commits,

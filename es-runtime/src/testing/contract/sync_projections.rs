@@ -315,6 +315,19 @@ pub async fn a_commit_behind_a_letter_is_refused<S: Store>(store: S) {
     assert_behind(&store_one(&store, sync("a", 3, &["withdrawn"])).await);
 }
 
+/// Checks what its name says, whatever the store remembers of what it folded.
+pub async fn what_was_rewound_is_folded_again_by_the_next_commit<S: Store>(store: S) {
+    let mut worker = Worker::start(&store, &FIRST).await;
+    store_one(&store, sync("a", 0, &["opened"])).await.expect("stored");
+    let opened = store.head().await.expect("readable");
+    store_one(&store, sync("a", 1, &["withdrawn:5"])).await.expect("stored");
+    worker.catch_up().await;
+    assert_eq!(state(&store, &FIRST, "a").await, seen(-5, "1 2"));
+    store.rewind("balances", 1, opened).await.expect("rewound");
+    store_one(&store, sync("a", 2, &["withdrawn:1"])).await.expect("stored");
+    assert_eq!(state(&store, &FIRST, "a").await, seen(-11, "1 2 2 3"));
+}
+
 /// Checks what its name says: a worker that gave an event up meanwhile, or held it back, must not have it done twice.
 pub async fn what_a_commit_folded_is_not_put_aside<S: Store>(store: S) {
     let mut worker = Worker::start(&store, &FIRST).await;
